@@ -1,0 +1,15 @@
+"""What keeps stock MMPose working on today's Python packages.
+
+:func:`install` has to run before ``mmpose.models`` is imported.
+"""
+
+from .checkpoint_globals import admit_checkpoint_globals
+from .mmcv_stand_in import install_mmcv_ext
+
+__all__ = ['admit_checkpoint_globals', 'install', 'install_mmcv_ext']
+
+
+def install():
+    """Install what this environment lacks; does nothing where all is there."""
+    install_mmcv_ext()
+    admit_checkpoint_globals()

@@ -1,0 +1,167 @@
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+
+from mipnet_mmpose import compat
+
+NEEDED = compat.admit_checkpoint_globals()
+needs_safe_globals = pytest.mark.skipif(
+    not NEEDED, reason='this torch loads with weights_only=False by default'
+)
+
+
+class Line(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x, mode='tensor'):
+        return dict(loss=(self.slope * x - 3 * x).square().mean())
+
+
+class Call:
+    """Pickles as a call of ``function`` with ``args``."""
+
+    def __init__(self, function, *args):
+        self.function, self.args = function, args
+
+    def __reduce__(self):
+        return self.function, self.args
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """What mmengine's own runner writes: weights, optimizer, schedulers, log."""
+    work_dir = tmp_path_factory.mktemp('run')
+    batches = [dict(x=torch.tensor([float(i)])) for i in range(1, 5)]
+    loader = torch.utils.data.DataLoader(batches)
+    Runner(
+        model=Line(),
+        work_dir=str(work_dir),
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.1, end=2, by_epoch=False),
+            dict(type='MultiStepLR', milestones=[1]),
+        ],
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
+        log_level='ERROR',
+        default_scope='mmengine',
+        experiment_name=work_dir.name,
+    ).train()
+    return work_dir / 'epoch_1.pth'
+
+
+def test_mmengine_checkpoint_loads_by_default(checkpoint):
+    loaded = torch.load(checkpoint)
+    trusted = torch.load(checkpoint, weights_only=False)
+    assert loaded.keys() == trusted.keys()
+    assert {'message_hub', 'optimizer', 'param_schedulers'} <= loaded.keys()
+    assert loaded['param_schedulers'] == trusted['param_schedulers']
+    assert torch.equal(loaded['state_dict']['slope'], trusted['state_dict']['slope'])
+    loss, expected = (
+        part['message_hub']['log_scalars']['train/loss'] for part in (loaded, trusted)
+    )
+    np.testing.assert_array_equal(loss.data, expected.data)
+    assert loss.statistics('mean', 2) == expected.statistics('mean', 2)
+
+
+@needs_safe_globals
+def test_same_checkpoint_is_refused_without_compat(checkpoint):
+    admitted = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        with pytest.raises(pickle.UnpicklingError, match='HistoryBuffer|getattr|numpy'):
+            torch.load(checkpoint)
+    finally:
+        torch.serialization.add_safe_globals(admitted)
+
+
+@needs_safe_globals
+@pytest.mark.parametrize('module', ['numpy.core', 'numpy._core'])
+def test_both_numpy_generations_can_have_written_the_file(tmp_path, module):
+    path = tmp_path / 'array.pth'
+    # The old container has no checksums: the module's name can be replaced.
+    torch.save(
+        dict(array=np.arange(3.0), number=np.float32(2)),
+        path,
+        _use_new_zipfile_serialization=False,
+    )
+    here = np.array(0).__reduce__()[0].__module__.encode()
+    stored = path.read_bytes()
+    assert stored.count(here) == 2
+    path.write_bytes(stored.replace(here, f'{module}.multiarray'.encode()))
+    answer = torch.load(path)
+    np.testing.assert_array_equal(answer['array'], [0, 1, 2])
+    assert answer['number'] == 2
+
+
+@needs_safe_globals
+@pytest.mark.parametrize(
+    'payload',
+    [
+        Call(getattr, Call(getattr, HistoryBuffer, 'mean'), '__globals__'),
+        Call(getattr, HistoryBuffer, '__init__'),
+        Call(getattr, HistoryBuffer, 'register_statistics'),
+        Call(getattr, HistoryBuffer([1], [1]), '__class__'),
+        Call(getattr, 'text', 'format'),
+        Call(getattr, np.ndarray, 'tofile'),
+    ],
+)
+def test_getattr_reaches_nothing_but_the_statistics(tmp_path, payload):
+    path = tmp_path / 'evil.pth'
+    torch.save(dict(state_dict={}, payload=payload), path)
+    torch.load(path, weights_only=False)  # the attack would work
+    with pytest.raises(pickle.UnpicklingError, match='refused getattr'):
+        torch.load(path)
+
+
+@needs_safe_globals
+def test_shell_command_is_refused(tmp_path):
+    canary = tmp_path / 'canary'
+    for number, payload in enumerate(
+        [
+            Call(os.system, f'touch {canary}'),
+            Call(eval, f'open({str(canary)!r}, "w")'),
+            Call(
+                Call(getattr, Call(getattr, HistoryBuffer, 'mean'), '__call__'),
+                f'touch {canary}',
+            ),
+        ]
+    ):
+        path = tmp_path / f'evil{number}.pth'
+        try:
+            torch.save(dict(state_dict={}, payload=payload), path)
+        except pickle.PicklingError:
+            continue
+        with pytest.raises(pickle.UnpicklingError):
+            torch.load(path)
+    assert not canary.exists()
+
+
+@needs_safe_globals
+def test_object_arrays_stay_refused(tmp_path):
+    path = tmp_path / 'objects.pth'
+    torch.save(np.array([1, None], dtype=object), path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path)
+
+
+def test_getattr_answers_with_the_methods_themselves():
+    from mipnet_mmpose.compat.checkpoint_globals import (
+        STATISTICS,
+        history_buffer_getattr,
+    )
+
+    assert set(HistoryBuffer([1], [1])._statistics_methods) >= set(STATISTICS)
+    for name in STATISTICS:
+        assert history_buffer_getattr(HistoryBuffer, name) is getattr(
+            HistoryBuffer, name
+        )

@@ -1,0 +1,229 @@
+import importlib.util
+import pkgutil
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hub import get_config
+from torchvision.ops import box_iou
+
+from mipnet_mmpose import compat
+from mipnet_mmpose.compat import mmcv_stand_in
+
+compat.install()
+
+import mmcv.ops  # noqa: E402
+
+STAND_IN = compat.install_mmcv_ext()
+lite_only = pytest.mark.skipif(not STAND_IN, reason='full mmcv is installed')
+
+
+def random_boxes(num, seed, side=60):
+    rng = np.random.default_rng(seed)
+    corner = rng.integers(0, side, (num, 2))
+    size = rng.integers(1, side, (num, 2))
+    boxes = np.concatenate([corner, corner + size], axis=1).astype(np.float32)
+    scores = rng.permutation(num).astype(np.float32) / num
+    return torch.from_numpy(boxes), torch.from_numpy(scores)
+
+
+def greedy_nms(boxes, scores, iou_threshold, offset):
+    """The textbook algorithm, in plain Python numbers."""
+    boxes = boxes.tolist()
+
+    def area(x1, y1, x2, y2):
+        return max(x2 - x1 + offset, 0) * max(y2 - y1 + offset, 0)
+
+    def iou(a, b):
+        inter = area(max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3]))
+        return inter / (area(*a) + area(*b) - inter)
+
+    keep = []
+    for index in scores.argsort(descending=True).tolist():
+        if all(iou(boxes[index], boxes[best]) <= iou_threshold for best in keep):
+            keep.append(index)
+    return keep
+
+
+def bilinear(image, y, x):
+    height, width = image.shape[-2:]
+    if y < -1 or x < -1 or y > height or x > width:
+        return np.zeros(image.shape[0])
+    y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+    y0, x0 = int(y), int(x)
+    y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
+    top = image[:, y0, x0] * (x0 + 1 - x) + image[:, y0, x1] * (x - x0)
+    bottom = image[:, y1, x0] * (x0 + 1 - x) + image[:, y1, x1] * (x - x0)
+    return top * (y0 + 1 - y) + bottom * (y - y0)
+
+
+def mean_of_samples(image, box, size, scale, ratio, aligned):
+    """RoIAlign of one box: the mean of ratio x ratio bilinear samples a bin."""
+    x1, y1, x2, y2 = np.array(box) * scale - (0.5 if aligned else 0)
+    bin_h, bin_w = (y2 - y1) / size, (x2 - x1) / size
+    steps = (np.arange(ratio) + 0.5) / ratio
+    return np.array(
+        [
+            [
+                np.mean(
+                    [
+                        bilinear(image, y1 + (row + v) * bin_h, x1 + (col + u) * bin_w)
+                        for v in steps
+                        for u in steps
+                    ],
+                    axis=0,
+                )
+                for col in range(size)
+            ]
+            for row in range(size)
+        ]
+    ).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize('offset', [0, 1])
+@pytest.mark.parametrize('iou_threshold', [0.1, 0.3, 0.5, 0.7])
+def test_nms_keeps_what_the_textbook_algorithm_keeps(offset, iou_threshold):
+    boxes, scores = random_boxes(80, seed=offset)
+    dets, keep = mmcv.ops.nms(boxes, scores, iou_threshold, offset=offset)
+    assert keep.tolist() == greedy_nms(boxes, scores, iou_threshold, offset)
+    assert torch.equal(dets, torch.cat([boxes, scores[:, None]], dim=1)[keep])
+
+
+def test_nms_offset_changes_the_outcome_where_it_should():
+    # IoU 1/3 without the offset (width 2), 1/2 with it (width 3).
+    boxes = torch.tensor([[0.0, 0, 2, 2], [1, 0, 3, 2]])
+    scores = torch.tensor([0.9, 0.8])
+    assert len(mmcv.ops.nms(boxes, scores, 0.4, offset=0)[1]) == 2
+    assert len(mmcv.ops.nms(boxes, scores, 0.4, offset=1)[1]) == 1
+
+
+def test_nms_accepts_numpy_no_boxes_and_mixed_precision():
+    boxes, scores = random_boxes(20, seed=3)
+    expected = greedy_nms(boxes, scores, 0.5, 0)
+    assert mmcv.ops.nms(boxes.numpy(), scores.numpy(), 0.5)[1].tolist() == expected
+    assert mmcv.ops.nms(boxes.double(), scores, 0.5)[1].tolist() == expected
+    assert len(mmcv.ops.nms(boxes[:0], scores[:0], 0.5)[1]) == 0
+
+
+def test_batched_nms_leaves_other_classes_alone():
+    boxes, scores = random_boxes(60, seed=4)
+    labels = torch.arange(60) % 3
+    dets, keep = mmcv.ops.batched_nms(
+        boxes, scores, labels, dict(type='nms', iou_threshold=0.4)
+    )
+    expected = []
+    for label in range(3):
+        index = torch.nonzero(labels == label)[:, 0]
+        kept = greedy_nms(boxes[index], scores[index], 0.4, 0)
+        expected += index[kept].tolist()
+    assert sorted(keep.tolist()) == sorted(expected)
+    assert torch.equal(dets[:, 4], dets[:, 4].sort(descending=True)[0])
+
+
+@pytest.mark.parametrize('aligned', [True, False])
+@pytest.mark.parametrize('sampling_ratio', [1, 2, 3])
+def test_roi_align_is_the_mean_of_bilinear_samples(aligned, sampling_ratio):
+    rng = np.random.default_rng(0)
+    features = rng.random((2, 3, 12, 10))
+    rois = np.array([[0, 2, 3, 30.5, 28], [1, 0, 0, 40, 48], [1, -6, 8, 17, 60.0]])
+    layer = mmcv.ops.RoIAlign(4, 0.25, sampling_ratio, aligned=aligned)
+    output = layer(torch.from_numpy(features), torch.from_numpy(rois)).numpy()
+    for roi, answer in zip(rois, output):
+        expected = mean_of_samples(
+            features[int(roi[0])], roi[1:], 4, 0.25, sampling_ratio, aligned
+        )
+        np.testing.assert_allclose(answer, expected, rtol=1e-9)
+
+
+def test_roi_align_gradient_matches_finite_differences():
+    features = torch.rand(2, 2, 6, 5, dtype=torch.double, requires_grad=True)
+    rois = torch.tensor([[0, 1, 1, 18, 20.5], [1, 3, 0, 20, 24]], dtype=torch.double)
+    layer = mmcv.ops.RoIAlign((2, 3), 0.25, 0)
+    assert torch.autograd.gradcheck(lambda x: layer(x, rois), features)
+
+
+@lite_only
+def test_ops_without_stand_in_name_themselves_and_the_remedy():
+    conv = mmcv.ops.DeformConv2d(2, 2, 3)
+    pool = mmcv.ops.RoIAlign(2, pool_mode='max')
+    features = torch.rand(1, 2, 8, 8)
+    with pytest.raises(NotImplementedError, match='deform_conv.*mim install mmcv'):
+        conv(features, torch.zeros(1, 18, 6, 6))
+    with pytest.raises(NotImplementedError, match='roi_align.*max.*mim install'):
+        pool(features, torch.tensor([[0.0, 0, 0, 4, 4]]))
+
+
+@lite_only
+def test_stand_in_looks_installed():
+    from mmcv.utils import collect_env
+    from mmengine.utils.dl_utils import mmcv_full_available
+
+    assert importlib.util.find_spec('mmcv._ext').origin.endswith('mmcv_ext.py')
+    if sys.version_info < (3, 14):
+        assert pkgutil.find_loader('mmcv._ext') is not None
+        assert mmcv_full_available()
+    assert 'mmcv-lite' in collect_env()['MMCV Compiler']
+    assert not hasattr(sys.modules['mmcv._ext'], '__path__')
+
+
+def test_ops_register_as_with_full_mmcv():
+    from mmengine.registry import MODELS
+
+    for name in ('DCN', 'DCNv2', 'MMSyncBN', 'MultiScaleDeformableAttention'):
+        assert MODELS.get(name) is not None
+
+
+def fake_mmcv(monkeypatch, folder, with_ext):
+    package = folder / 'mmcv'
+    package.mkdir()
+    (package / '__init__.py').write_text('raise AssertionError("mmcv was imported")')
+    if with_ext:
+        (package / '_ext.py').write_text('')
+    monkeypatch.syspath_prepend(folder)
+    for name in ('mmcv', 'mmcv._ext'):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_full_mmcv_is_left_alone(monkeypatch, tmp_path):
+    fake_mmcv(monkeypatch, tmp_path, with_ext=True)
+    assert not mmcv_stand_in.install_mmcv_ext()
+    assert 'mmcv._ext' not in sys.modules
+
+
+def test_mmcv_is_not_imported_to_find_out(monkeypatch, tmp_path):
+    fake_mmcv(monkeypatch, tmp_path, with_ext=False)
+    assert mmcv_stand_in.install_mmcv_ext()
+    assert 'mmcv' not in sys.modules
+
+
+@pytest.mark.parametrize(
+    'name, iou_threshold',
+    [
+        ('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', 0.65),
+        ('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 0.5),
+    ],
+)
+def test_stock_detectors_suppress_overlaps(name, iou_threshold):
+    from mmdet.apis import inference_detector, init_detector
+
+    config = Config(get_config(name).to_dict())
+    config.model.backbone.init_cfg = None
+    if 'rcnn' in config.model.test_cfg:
+        # Untrained, no class gets above the stock threshold of 0.05.
+        config.model.test_cfg.rcnn.score_thr = 0.0
+    for transform in config.test_dataloader.dataset.pipeline:
+        if transform['type'] in ('Resize', 'Pad'):
+            transform['scale' if transform['type'] == 'Resize' else 'size'] = (160, 160)
+    torch.manual_seed(0)
+    with warnings.catch_warnings():  # init_detector replaces the filters
+        model = init_detector(config, None, palette='coco', device='cpu')
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    result = inference_detector(model, image).pred_instances
+    assert len(result) > 1
+    for label in result.labels.unique():
+        boxes = result.bboxes[result.labels == label]
+        overlaps = box_iou(boxes, boxes) - torch.eye(len(boxes))
+        assert overlaps.max() <= iou_threshold + 1e-3
