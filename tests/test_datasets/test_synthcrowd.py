@@ -1,0 +1,379 @@
+"""Synthetic crowds: the files, the overlap, who is seen, the simulated detector."""
+
+import filecmp
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mipnet_mmpose.datasets.synthcrowd import (
+    body,
+    dataset,
+    generate_image,
+    render,
+    scene,
+)
+from mipnet_mmpose.datasets.synthcrowd.dataset import (
+    front_boxes,
+    generate,
+    simulate_detector,
+    suppress,
+)
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'synthcrowd.py'
+
+
+def run_tool(*args):
+    command = [sys.executable, str(TOOL), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope='module')
+def crowd(tmp_path_factory):
+    """A set of 24 pictures, made by the tool with two workers."""
+    out = tmp_path_factory.mktemp('crowd') / 'set'
+    done = run_tool(out, '--images', 24, '--seed', 3, '--overlap', '0.3-0.7',
+                    '--persons', '2-4', '--workers', 2)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope='module')
+def coco(crowd):
+    return json.loads((crowd / 'annotations.json').read_text())
+
+
+def by_image(entries):
+    groups = {}
+    for entry in entries:
+        groups.setdefault(entry['image_id'], []).append(entry)
+    return groups
+
+
+def iou(first, second):
+    """IoU of two x, y, w, h boxes, written out for the test."""
+    ax, ay, aw, ah = first
+    bx, by, bw, bh = second
+    w = min(ax + aw, bx + bw) - max(ax, bx)
+    h = min(ay + ah, by + bh) - max(ay, by)
+    inter = max(w, 0) * max(h, 0)
+    return inter / (aw * ah + bw * bh - inter)
+
+
+def closest(annotations):
+    return max(
+        iou(a['bbox'], b['bbox'])
+        for i, a in enumerate(annotations)
+        for b in annotations[:i]
+    )
+
+
+def polygon_mask(annotation, size, zoom=4):
+    mask = np.zeros((size[1] * zoom, size[0] * zoom), np.uint8)
+    for polygon in annotation['segmentation']:
+        points = np.round(np.reshape(polygon, (-1, 2)) * zoom).astype(np.int32)
+        cv2.fillPoly(mask, [points], 1)
+    return mask
+
+
+def standing_person(yaw, seed=0):
+    person = body.sample_person(np.random.default_rng(seed), 'stand', yaw)
+    person.pose['neck'] = person.pose['spine'] = (0, 0, 0)
+    person.pose['root'] = (0, 0)
+    for side in body.SIDES:
+        person.pose[f'{side}_arm'] = (0, 12, 0, 5)
+        person.pose[f'{side}_leg'] = (0, 4, 0, 0)
+    return person
+
+
+def test_same_seed_same_bytes_with_one_and_two_workers(tmp_path, crowd):
+    args = ('--images', 6, '--seed', 5, '--size', '160x128')
+    for name, workers in (('one', 1), ('two', 2)):
+        done = run_tool(tmp_path / name, *args, '--workers', workers)
+        assert done.returncode == 0, done.stderr
+    one, two = ({p.relative_to(tmp_path / n) for p in (tmp_path / n).rglob('*')
+                 if p.is_file()} for n in ('one', 'two'))  # fmt: skip
+    assert one == two and len(one) == 9
+    for name in one:
+        assert filecmp.cmp(tmp_path / 'one' / name, tmp_path / 'two' / name, False), (
+            name
+        )
+
+
+def test_another_seed_gives_other_pictures():
+    first, _, _ = generate_image(0, 0, size=(128, 96))
+    second, _, _ = generate_image(1, 0, size=(128, 96))
+    assert first.shape == second.shape == (96, 128, 3) and first.dtype == np.uint8
+    assert (first != second).mean() > 0.5
+
+
+def test_closest_pair_lies_in_the_asked_range(coco):
+    overlaps = [closest(group) for group in by_image(coco['annotations']).values()]
+    assert len(overlaps) == 24
+    assert min(overlaps) >= 0.3 and max(overlaps) <= 0.7
+    assert np.ptp(overlaps) > 0.2  # spread over the range, not one value
+    stated = [
+        max(a['max_iou'] for a in g) for g in by_image(coco['annotations']).values()
+    ]
+    np.testing.assert_allclose(stated, overlaps, atol=1e-4)
+
+
+def test_zero_overlap_keeps_people_apart():
+    for index in range(4):
+        _, annotations, _ = generate_image(
+            2, index, persons=(3, 3), overlap=(0, 0), size=(240, 160)
+        )
+        assert len(annotations) == 3 and closest(annotations) == 0
+        assert all(a['visible_fraction'] == 1 for a in annotations)
+
+
+def test_impossible_overlap_ends_and_is_counted(tmp_path):
+    result = generate(tmp_path, 1, 0, persons=(8, 8), overlap=(0.95, 0.95),
+                      size=(96, 64), progress=False)  # fmt: skip
+    coco = json.loads((tmp_path / 'annotations.json').read_text())
+    stated = max(a['max_iou'] for a in coco['annotations'])
+    assert result['missed'] == int(not 0.93 <= stated <= 0.97)
+
+
+def test_boxes_bound_keypoints_and_lie_in_the_image(coco):
+    for annotation in coco['annotations']:
+        x, y, w, h = annotation['bbox']
+        assert 0 <= x < x + w <= 320 and 0 <= y < y + h <= 240
+        joints = np.reshape(annotation['keypoints'], (17, 3))
+        assert annotation['num_keypoints'] == (joints[:, 2] > 0).sum()
+        assert not joints[joints[:, 2] == 0].any()
+        joints = joints[joints[:, 2] > 0, :2]
+        assert (joints >= (x - 1, y - 1)).all()
+        assert (joints <= (x + w + 1, y + h + 1)).all()
+        for polygon in annotation['segmentation']:
+            points = np.reshape(polygon, (-1, 2))
+            assert (points >= 0).all() and (points <= (320, 240)).all()
+
+
+def test_seen_joints_are_on_their_person_and_covered_ones_are_hidden(coco):
+    """Against the polygons of what is visible, not the renderer's buffers."""
+    seen = covered = 0
+    for group in by_image(coco['annotations']).values():
+        masks = [polygon_mask(a, (320, 240)) for a in group]
+        inner = [cv2.erode(m, np.ones((9, 9), np.uint8)) for m in masks]
+        outer = [cv2.dilate(m, np.ones((9, 9), np.uint8)) for m in masks]
+        for number, annotation in enumerate(group):
+            for x, y, v in np.reshape(annotation['keypoints'], (17, 3)):
+                at = int(y * 4), int(x * 4)
+                if v == 2:
+                    seen += 1
+                    assert outer[number][at]
+                elif v == 1 and not outer[number][at]:
+                    covered += 1
+                # Filled outlines ignore holes, so a pixel can be in two of them.
+                others = [m[at] for k, m in enumerate(inner) if k != number]
+                if any(others) and not outer[number][at]:
+                    assert v == 1
+    assert seen > 300 and covered > 50
+
+
+@pytest.mark.parametrize('yaw, sign', [(0, 1), (180, -1)])
+def test_left_joints_are_on_the_right_of_a_person_who_faces_us(yaw, sign):
+    figure = render.project(standing_person(yaw), render.camera_matrix(5), 100)
+    for k, name in enumerate(body.KEYPOINTS):
+        if name.startswith('left'):
+            assert sign * (figure.joints[k, 0] - figure.joints[k + 1, 0]) > 0, name
+
+
+def test_a_face_is_seen_from_the_front_only():
+    for yaw, flag in ((0, 2), (180, 1)):
+        person, camera = standing_person(yaw), render.camera_matrix(5)
+        figure = render.project(person, camera, 100).moved((100, 220, 0))
+        layout = scene.Layout([person], [figure], [np.array([100, 220])], camera)
+        view = scene._observe(layout, 200, 240)
+        flags = scene._joint_flags(layout, view, 0)
+        assert (flags[:3] == flag).all()
+        assert (flags[5:7] == 2).all() and (flags[11:] == 2).all()
+
+
+def test_a_capsule_is_solved_exactly():
+    """Depth of a tapered, tilted part against brute force over its spheres."""
+    figure = render.project(standing_person(50), render.camera_matrix(10), 60)
+    checked = 0
+    for i in np.flatnonzero(~figure.has_clip)[::5]:
+        x0, y0, x1, y1 = figure.box[i]
+        x, y = (x0 + x1) / 2 + 0.3, (y0 + y1) / 2 - 0.2
+        z, _, hit = render._intersect(figure, i, np.float32([x]), np.float32([[y]]))
+        g, c = figure.to_view[i], figure.center[i]
+        t = np.linspace(0, 1, 4001)
+        u, v = g[:2, :2] @ (np.array([x, y]) - c[:2])
+        q = (figure.radius[i, 0] + np.diff(figure.radius[i]) * t) ** 2
+        q = q - (u - figure.axis[i, 0] * t) ** 2 - v**2
+        if not (q > 1e-7).any():
+            continue
+        front = figure.axis[i, 1] * t - np.sqrt(np.where(q > 0, q, np.nan))
+        expected = (np.nanmin(front) - g[2, :2] @ (np.array([x, y]) - c[:2])) / g[2, 2]
+        assert hit[0, 0] and abs(z[0, 0] - expected - c[2]) < 0.05
+        checked += 1
+    assert checked >= 5
+
+
+def test_crowd_index_is_that_of_crowdpose():
+    def person(bbox, *points):
+        joints = np.zeros((17, 3))
+        joints[: len(points), :2] = points
+        joints[: len(points), 2] = 2
+        return dict(bbox=bbox, keypoints=joints.ravel().tolist())
+
+    left = person([0, 0, 10, 10], (2, 2), (8, 8))
+    right = person([6, 0, 10, 10], (7, 7), (12, 2), (14, 9))
+    # One of three joints of `right` in `left`'s box (1/2), one of two back (1/3).
+    assert scene.crowd_index([left, right]) == pytest.approx((1 / 2 + 1 / 3) / 2)
+    assert scene.crowd_index([left]) == 0
+
+
+def test_detector_loses_overlapped_people_and_keeps_isolated_ones(coco, crowd):
+    rng = np.random.default_rng(0)
+    front = dict(bbox=[50, 40, 60, 150], visible_fraction=1.0)
+    behind = dict(bbox=[56, 42, 60, 150], visible_fraction=0.4)
+    alone = dict(bbox=[200, 40, 60, 150], visible_fraction=1.0)
+    left = right = 0
+    for _ in range(100):
+        raw = simulate_detector(rng, [front, behind, alone], (320, 240))
+        for detection in suppress(raw):
+            left += iou(detection['bbox'], front['bbox']) > 0.6
+            right += iou(detection['bbox'], alone['bbox']) > 0.6
+    assert right > 90 and left < 120  # 200 boxes without suppression
+
+    found = by_image(json.loads((crowd / 'detections.json').read_text()))
+    assert sum(map(len, found.values())) < len(coco['annotations'])
+    for group in found.values():
+        assert len(group) < 2 or closest(group) <= 0.5
+        for entry in group:
+            assert set(entry) == {'image_id', 'category_id', 'bbox', 'score'}
+            assert entry['category_id'] == 1 and 0 < entry['score'] < 1
+
+
+def test_one_box_per_group_is_the_front_persons(coco, crowd):
+    fronts = by_image(json.loads((crowd / 'one_box_per_pair.json').read_text()))
+    for image_id, group in by_image(coco['annotations']).items():
+        kept = fronts[image_id]
+        assert len(kept) < len(group)
+        assert all(entry['score'] == 1 for entry in kept)
+        assert len(kept) < 2 or closest(kept) < 0.3
+        for person in group:
+            if person['max_iou'] < 0.3:
+                assert person['bbox'] in [entry['bbox'] for entry in kept]
+
+
+def test_chain_of_overlaps_is_one_group():
+    chain = [dict(bbox=[x, 0, 20, 40], visible_fraction=f)
+             for x, f in ((0, 0.5), (20, 0.9), (10, 0.7), (100, 0.3))]  # fmt: skip
+    assert [b['bbox'][0] for b in front_boxes(chain)] == [20, 100]
+
+
+def test_set_loads_in_xtcocotools_and_mmpose(crowd, coco):
+    xtcocotools = pytest.importorskip('xtcocotools.coco')
+    api = xtcocotools.COCO(str(crowd / 'annotations.json'))
+    assert len(api.imgs) == 24 and api.loadCats([1])[0]['name'] == 'person'
+    annotation = coco['annotations'][0]
+    mask = api.annToMask(annotation)
+    assert mask.shape == (240, 320)
+    expected = annotation['visible_fraction'] * annotation['area']
+    assert mask.sum() == pytest.approx(expected, rel=0.15)
+
+    pytest.importorskip('mmpose')
+    from mmpose.datasets import CocoDataset
+
+    dataset = CocoDataset(
+        ann_file='annotations.json',
+        data_root=str(crowd),
+        data_prefix=dict(img='images/'),
+        pipeline=[],
+        test_mode=False,
+    )
+    assert len(dataset) == len(coco['annotations'])
+    assert Path(dataset[0]['img_path']).is_file()
+    test_set = CocoDataset(
+        ann_file='annotations.json',
+        data_root=str(crowd),
+        data_prefix=dict(img='images/'),
+        bbox_file=str(crowd / 'detections.json'),
+        pipeline=[],
+        test_mode=True,
+    )
+    assert len(test_set) == len(json.loads((crowd / 'detections.json').read_text()))
+
+
+def test_complete_set_is_reused_and_a_damaged_one_made_anew(tmp_path):
+    kwargs = dict(size=(96, 64), progress=False)
+    assert not generate(tmp_path, 3, 1, **kwargs)['reused']
+    picture = tmp_path / 'images' / '000002.jpg'
+    before = picture.read_bytes()
+    assert generate(tmp_path, 3, 1, **kwargs)['reused']
+    picture.unlink()
+    assert not generate(tmp_path, 3, 1, **kwargs)['reused']
+    assert picture.read_bytes() == before
+    assert not generate(tmp_path, 2, 1, **kwargs)['reused']
+    assert sorted(os.listdir(tmp_path / 'images')) == ['000000.jpg', '000001.jpg']
+
+
+def test_interrupted_run_starts_over(tmp_path, monkeypatch):
+    kwargs = dict(size=(96, 64), progress=False)
+    make = dataset._make
+
+    def stop_at_second(job):
+        if job[2] == 1:
+            raise KeyboardInterrupt
+        return make(job)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, '_make', stop_at_second)
+        with pytest.raises(KeyboardInterrupt):
+            generate(tmp_path / 'a', 3, 1, **kwargs)
+    assert not (tmp_path / 'a' / 'annotations.json').exists()
+    assert not generate(tmp_path / 'a', 3, 1, **kwargs)['reused']
+    generate(tmp_path / 'b', 3, 1, **kwargs)
+    names = sorted(os.listdir(tmp_path / 'b'))
+    assert sorted(os.listdir(tmp_path / 'a')) == names
+    for name in ('annotations.json', 'detections.json', 'images/000001.jpg'):
+        assert filecmp.cmp(tmp_path / 'a' / name, tmp_path / 'b' / name, False)
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    (tmp_path / 'annotations.json').write_text('{"images": []}')
+    (tmp_path / 'notes.txt').write_text('mine')
+    with pytest.raises(FileExistsError, match='not made by this generator'):
+        generate(tmp_path, 1, 0, progress=False)
+    assert (tmp_path / 'annotations.json').read_text() == '{"images": []}'
+    (tmp_path / 'annotations.json').unlink()
+    generate(tmp_path, 1, 0, size=(96, 64), progress=False)
+    assert (tmp_path / 'notes.txt').read_text() == 'mine'
+
+
+@pytest.mark.parametrize(
+    'option, value',
+    [
+        ('--images', '0'),
+        ('--persons', '4-1'),
+        ('--persons', '0'),
+        ('--overlap', '0.8-0.2'),
+        ('--overlap', '2-3'),
+        ('--size', '10x10'),
+        ('--seed', '-1'),
+        ('--workers', '0'),
+    ],
+)
+def test_bad_option_is_named(tmp_path, option, value):
+    args = {'--images': '1', option: value}
+    done = run_tool(tmp_path / 'out', *(word for pair in args.items() for word in pair))
+    assert done.returncode == 2
+    assert f'argument {option}: ' in done.stderr and value in done.stderr
+    assert not (tmp_path / 'out').exists()
+
+
+def test_output_that_is_a_file_gives_one_line(tmp_path):
+    (tmp_path / 'out').write_text('')
+    done = run_tool(tmp_path / 'out', '--images', 1)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

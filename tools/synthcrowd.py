@@ -1,0 +1,168 @@
+"""Draw a data set of synthetic crowds: overlapping people, exact annotations."""
+
+import argparse
+import importlib.util
+import os
+import re
+import sys
+from concurrent.futures.process import BrokenProcessPool
+
+_PACKAGE = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+    'mipnet_mmpose',
+    'datasets',
+    'synthcrowd',
+)
+
+
+def _load_generator():
+    """The generator without its parent packages.
+
+    They import torch and MMPose, which every worker process would pay for. Worker
+    processes load this script first and so find the package under the same name.
+    """
+    name = 'mipnet_synthcrowd'
+    if not os.path.isdir(_PACKAGE):  # the script was copied out of the repository
+        return importlib.import_module('mipnet_mmpose.datasets.synthcrowd')
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            name, os.path.join(_PACKAGE, '__init__.py')
+        )
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+synthcrowd = _load_generator()
+
+
+def _integer(low, high, what):
+    def parse(text):
+        if not re.fullmatch(r'[0-9]+', text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not {what} from {low} to {high}'
+            )
+        return int(text)
+
+    return parse
+
+
+def _persons(text):
+    match = re.fullmatch(r'([0-9]+)(?:-([0-9]+))?', text)
+    low, high = (int(v or match[1]) for v in match.groups()) if match else (0, 0)
+    if not 1 <= low <= high <= 8:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not LOW-HIGH with 1 <= LOW <= HIGH <= 8, such as 1-4'
+        )
+    return low, high
+
+
+def _overlap(text):
+    number = r'([0-9]*\.?[0-9]+)'
+    match = re.fullmatch(f'{number}(?:-{number})?', text)
+    low, high = (float(v or match[1]) for v in match.groups()) if match else (1, 0)
+    if not 0 <= low <= high <= 0.95:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not LOW-HIGH with 0 <= LOW <= HIGH <= 0.95, such as 0.3-0.7'
+        )
+    return low, high
+
+
+def _size(text):
+    match = re.fullmatch(r'([0-9]+)x([0-9]+)', text)
+    width, height = (int(v) for v in match.groups()) if match else (0, 0)
+    if not (64 <= width <= 2048 and 64 <= height <= 2048):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not WIDTHxHEIGHT with both from 64 to 2048, such as 320x240'
+        )
+    return width, height
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='Writes OUT/images, OUT/annotations.json (COCO), OUT/detections.json '
+        '(a simulated detector) and OUT/one_box_per_pair.json (ground-truth boxes, '
+        'one for each group of overlapping people). The same arguments give the same '
+        'bytes, whatever the number of workers.',
+    )
+    parser.add_argument('out', metavar='OUT', help='folder to write to')
+    parser.add_argument(
+        '--images',
+        type=_integer(1, 1000000, 'a number'),
+        required=True,
+        metavar='N',
+        help='number of pictures',
+    )
+    parser.add_argument(
+        '--seed',
+        type=_integer(0, 2**32 - 1, 'a number'),
+        default=0,
+        metavar='S',
+        help='seed (default: 0)',
+    )
+    parser.add_argument(
+        '--persons',
+        type=_persons,
+        default=(2, 3),
+        metavar='LOW-HIGH',
+        help='people in a picture (default: 2-3)',
+    )
+    parser.add_argument(
+        '--overlap',
+        type=_overlap,
+        default=(0.1, 0.8),
+        metavar='LOW-HIGH',
+        help='box IoU of the closest pair; 0-0 keeps people apart (default: 0.1-0.8)',
+    )
+    parser.add_argument(
+        '--size',
+        type=_size,
+        default=(320, 240),
+        metavar='WxH',
+        help='size of a picture in pixels (default: 320x240)',
+    )
+    parser.add_argument(
+        '--workers',
+        type=_integer(1, 256, 'a number'),
+        default=min(os.cpu_count() or 1, 8),
+        metavar='W',
+        help='processes (default: one per core, at most 8)',
+    )
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    try:
+        result = synthcrowd.generate(
+            args.out,
+            args.images,
+            args.seed,
+            persons=args.persons,
+            overlap=args.overlap,
+            size=args.size,
+            workers=args.workers,
+        )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        sys.exit(f'cannot write to {args.out}: {reason}')
+    except BrokenProcessPool:
+        sys.exit('a worker process died (out of memory?); try fewer --workers')
+    except KeyboardInterrupt:
+        print('\ninterrupted; run the same command to start over', file=sys.stderr)
+        sys.exit(130)
+    if result['reused']:
+        print(f'{args.out} already holds this set; nothing to do', file=sys.stderr)
+    if result['missed']:
+        print(
+            f'{result["missed"]} of {args.images} images missed the asked overlap '
+            f'{args.overlap[0]:g}-{args.overlap[1]:g}',
+            file=sys.stderr,
+        )
+    print(os.path.join(args.out, 'annotations.json'))
+
+
+if __name__ == '__main__':
+    main()
