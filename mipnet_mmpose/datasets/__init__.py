@@ -1,0 +1,4 @@
+from .multi_instance_dataset import MultiInstanceDataset
+from .transforms import GenerateMultiInstanceTarget
+
+__all__ = ['GenerateMultiInstanceTarget', 'MultiInstanceDataset']

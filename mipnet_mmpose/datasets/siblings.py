@@ -1,0 +1,56 @@
+"""Who else is in the image: the index from a sample to its siblings."""
+
+from collections import defaultdict
+from typing import Sequence, Tuple
+
+import numpy as np
+
+
+class SiblingIndex:
+    """For each sample of a dataset the other persons of its image.
+
+    Held as plain arrays, so that forked loader workers share their memory.
+
+    Args:
+        image_keys (Sequence): what identifies the image of each of P samples.
+        centers (np.ndarray): box centres in pixels of the image, (P, 2).
+        keypoints (np.ndarray): in pixels of the image, (P, K, 2).
+        visible (np.ndarray): above 0 where labelled, (P, K).
+        min_keypoints (int): a person with fewer labelled keypoints is nobody's
+            sibling.
+    """
+
+    def __init__(
+        self,
+        image_keys: Sequence,
+        centers: np.ndarray,
+        keypoints: np.ndarray,
+        visible: np.ndarray,
+        min_keypoints: int,
+    ):
+        self.keypoints = keypoints
+        self.visible = visible
+        by_image = defaultdict(list)
+        for index, key in enumerate(image_keys):
+            by_image[key].append(index)
+        labelled = (visible > 0).sum(axis=1) >= min_keypoints
+
+        self._order = [np.zeros(0, np.int32)] * len(image_keys)
+        for members in by_image.values():
+            members = np.array(members, np.int32)
+            candidates = members[labelled[members]]
+            for index in members:
+                others = candidates[candidates != index]
+                distance = np.linalg.norm(centers[others] - centers[index], axis=1)
+                self._order[index] = others[np.argsort(distance, kind='stable')]
+        self._end = np.cumsum([len(order) for order in self._order])
+        self._order = np.concatenate([*self._order, np.zeros(0, np.int32)])
+
+    def __len__(self) -> int:
+        return len(self._end)
+
+    def __getitem__(self, index: int) -> Tuple[np.ndarray, np.ndarray]:
+        """Keypoints (S, K, 2) and visibility (S, K), nearest box centre first."""
+        start = self._end[index - 1] if index else 0
+        others = self._order[start : self._end[index]]
+        return self.keypoints[others], self.visible[others]

@@ -1,0 +1,3 @@
+from .multi_instance_target import GenerateMultiInstanceTarget
+
+__all__ = ['GenerateMultiInstanceTarget']

@@ -1,0 +1,3 @@
+from .mimb_backbone import MIMBBackbone
+
+__all__ = ['MIMBBackbone']

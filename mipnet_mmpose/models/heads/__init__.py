@@ -1,0 +1,3 @@
+from .mipnet_head import MIPNetHead
+
+__all__ = ['MIPNetHead']

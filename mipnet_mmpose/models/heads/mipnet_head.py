@@ -1,0 +1,234 @@
+import copy
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.structures import InstanceData, PixelData
+from mmpose.models.heads.base_head import BaseHead
+from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
+from mmpose.utils.typing import ConfigType, Features, OptSampleList, Predictions
+from torch import Tensor
+
+from ..lambdas import LambdaModule
+from ..losses.multi_instance_loss import MultiInstanceLoss
+
+
+class BoxInstances(InstanceData):
+    """The N poses of one box; a field given for the box is repeated for each."""
+
+    def __setattr__(self, name: str, value: Any):
+        private = name in ('_metainfo_fields', '_data_fields')
+        if not private and len(value) == 1 and len(self) > 1:
+            if isinstance(value, np.ndarray):
+                value = value.repeat(len(self), axis=0)
+            elif isinstance(value, Tensor):
+                value = value.repeat_interleave(len(self), dim=0)
+            elif isinstance(value, list):
+                value = value * len(self)
+        super().__setattr__(name, value)
+
+    __setitem__ = __setattr__
+
+
+@MODELS.register_module()
+class MIPNetHead(LambdaModule, BaseHead):
+    """Any stock top-down head, for N poses per box.
+
+    The stock head sees an ordinary batch of B·N single-person crops, row
+    ``b*N + i`` being sample b under λ_i. ``loss`` unfolds each sample's N
+    targets into B·N samples, ``predict`` groups the B·N poses by box.
+
+    Args:
+        head (dict): Config of the stock head.
+        num_instances (int): Instances N per box. Defaults to 2.
+        init_cfg (dict, optional): Of :class:`mmengine.model.BaseModule`.
+    """
+
+    def __init__(
+        self, head: ConfigType, num_instances: int = 2, init_cfg: Optional[dict] = None
+    ):
+        super().__init__(init_cfg)
+        self._init_lambdas(num_instances)
+        self.configured_lambdas = None
+        self.head = MODELS.build(head)
+        for name, module in self.head.named_modules():
+            if (
+                isinstance(module, MultiInstanceLoss)
+                and module.num_instances != num_instances
+            ):
+                raise ValueError(
+                    f'model.head.head.{name}.num_instances={module.num_instances} '
+                    f'differs from model.head.num_instances={num_instances}'
+                )
+
+    @property
+    def decoder(self):
+        """The codec of the stock head."""
+        return self.head.decoder
+
+    def forward(self, feats: Tuple[Tensor]) -> Any:
+        """What the stock head returns, with B·N rows."""
+        return self.head(feats)
+
+    def loss(
+        self,
+        feats: Tuple[Tensor],
+        batch_data_samples: OptSampleList,
+        train_cfg: ConfigType = {},  # noqa: B006 (signature of BaseHead)
+    ) -> dict:
+        """Losses of the stock head on the B·N rows.
+
+        Args:
+            feats (tuple[Tensor]): feature levels with B·N rows.
+            batch_data_samples (list[PoseDataSample]): B samples with the
+                targets of :class:`GenerateMultiInstanceTarget`.
+            train_cfg (dict): passed to the stock head.
+
+        Returns:
+            dict: what the stock head returns.
+
+        Raises:
+            ValueError: where the rows or the targets are not for N instances.
+        """
+        self._check_rows(feats, batch_data_samples)
+        rows = [
+            row for sample in batch_data_samples for row in self._unfold_sample(sample)
+        ]
+        with _numpy_precision(feats) as feats:
+            return self.head.loss(feats, rows, train_cfg)
+
+    def predict(
+        self,
+        feats: Features,
+        batch_data_samples: OptSampleList,
+        test_cfg: ConfigType = {},  # noqa: B006 (signature of BaseHead)
+    ) -> Predictions:
+        """Poses of every box, one per λ.
+
+        Args:
+            feats (tuple[Tensor] | list[tuple[Tensor]]): feature levels with
+                B·N rows; two of them with flip test.
+            batch_data_samples (list[PoseDataSample]): B samples.
+            test_cfg (dict): passed to the stock head.
+
+        Returns:
+            list[InstanceData] | tuple: B items, each of N rows with
+            ``keypoints`` (N, K, 2) in pixels of the crop, ``keypoint_scores``
+            (N, K) and ``lambdas`` (N, ). With ``output_heatmaps`` also B
+            ``PixelData`` of ``heatmaps`` (N·K, h, w), instance by instance.
+        """
+        lambdas = test_cfg.get('lambdas')
+        if lambdas is not None and lambdas != self.configured_lambdas:
+            raise ValueError(
+                f'model.test_cfg.lambdas={lambdas} was not there when the model was '
+                'built (or torch is older than 2.0): use '
+                'mipnet_mmpose.use_lambdas(model, lambdas)'
+            )
+        self._check_rows(feats, batch_data_samples)
+        num = len(self.lambdas)
+        rows = [sample for sample in batch_data_samples for _ in range(num)]
+        with _numpy_precision(feats) as feats:
+            preds = self.head.predict(feats, rows, test_cfg)
+        fields = None
+        if isinstance(preds, tuple):
+            preds, fields = preds
+        boxes = [self._group(preds[i : i + num]) for i in range(0, len(preds), num)]
+        if fields is None:
+            return boxes
+        return boxes, [_concat(fields[i : i + num]) for i in range(0, len(fields), num)]
+
+    def _group(self, preds: Sequence[InstanceData]) -> BoxInstances:
+        box = BoxInstances()
+        for key, value in InstanceData.cat(list(preds)).items():
+            box.set_field(value, key)
+        box.lambdas = np.array(self.lambdas, dtype=np.float32)
+        return box
+
+    def _check_rows(self, feats: Any, samples: Sequence[PoseDataSample]) -> None:
+        level = _first_level(feats)
+        if len(level) != len(samples) * len(self.lambdas):
+            raise ValueError(
+                f'model.head (MIPNetHead) got {len(level)} rows of features for '
+                f'{len(samples)} samples and {len(self.lambdas)} instances: one '
+                'MIMBNeck or MIMBBackbone with the same num_instances must fold them'
+            )
+
+    def _unfold_sample(self, sample: PoseDataSample) -> List[PoseDataSample]:
+        instances = sample.gt_instances.get('target_instances')
+        if instances is None:
+            raise ValueError(
+                'train_dataloader.dataset gives the target of one person per box: '
+                "wrap it, dataset=dict(type='MultiInstanceDataset', dataset=<the "
+                'present dataset>)'
+            )
+        num = self.num_instances
+        if instances.shape[1] != num:
+            raise ValueError(
+                f'train_dataloader.dataset.num_instances={instances.shape[1]} '
+                f'differs from model.head.num_instances={num}'
+            )
+        labels = _chunk(sample.gt_instance_labels, num)
+        fields = _chunk(sample.gt_fields, num) if 'gt_fields' in sample else None
+        rows = []
+        for i in range(num):
+            row = copy.copy(sample)  # shares everything but the targets
+            row.gt_instance_labels = labels[i]
+            if fields is not None:
+                row.gt_fields = fields[i]
+            rows.append(row)
+        return rows
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        # a checkpoint of the stock model fills the stock head
+        own = {f'{prefix}{key}' for key in self.state_dict()}
+        for key in list(state_dict):
+            moved = f'{prefix}head.{key[len(prefix) :]}'
+            if key.startswith(prefix) and key not in own and moved in own:
+                state_dict[moved] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _first_level(feats: Any) -> Tensor:
+    while not isinstance(feats, Tensor):
+        feats = feats[0]
+    return feats
+
+
+@contextmanager
+def _numpy_precision(feats: Any) -> Iterator[Any]:
+    """Stock heads decode with numpy, which has no bfloat16: give them float32."""
+    level = _first_level(feats)
+    if level.dtype != torch.bfloat16:
+        yield feats
+        return
+
+    def to_float(tree: Any) -> Any:
+        if isinstance(tree, Tensor):
+            return tree.float()
+        return type(tree)(to_float(item) for item in tree)
+
+    with torch.autocast(level.device.type, enabled=False):
+        yield to_float(feats)
+
+
+def _chunk(data: Any, num: int) -> List[Any]:
+    """Split the targets of N persons, which lie one after the other."""
+    chunks = [type(data)() for _ in range(num)]
+    for key, value in data.items():
+        if isinstance(value, list):  # MultilevelPixelData, one tensor a level
+            parts = list(zip(*(level.chunk(num) for level in value)))
+        else:
+            parts = value.chunk(num)
+        for chunk, part in zip(chunks, parts):
+            chunk.set_field(part, key)
+    return chunks
+
+
+def _concat(fields: Sequence[PixelData]) -> PixelData:
+    """Lay the channels of N persons' fields one after the other."""
+    merged = PixelData()
+    for key in fields[0].keys():
+        merged.set_field(torch.cat([field.get(key) for field in fields]), key)
+    return merged

@@ -1,0 +1,3 @@
+from .multi_instance_loss import MultiInstanceLoss
+
+__all__ = ['MultiInstanceLoss']

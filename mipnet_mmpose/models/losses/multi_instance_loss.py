@@ -1,0 +1,88 @@
+from typing import Any, Optional, Sequence
+
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class MultiInstanceLoss(nn.Module):
+    r"""A stock keypoint loss on the B·N rows of a multi-instance model.
+
+    The paper's rule (MIPNet, ICCV 2021, Sec. 3.3): row i of a crop counts
+    against person i where there is one, else against person 0; the loss is
+    the mean over the rows,
+    :math:`\frac{1}{N} \sum_i w_i\, \mathrm{loss}(\mathrm{rows}_i)`.
+    Which target a row gets is settled by :class:`GenerateMultiInstanceTarget`.
+
+    Args:
+        loss (dict): Config of the stock loss.
+        num_instances (int): Instances N per box. Defaults to 2.
+        instance_weights (Sequence[float], optional): Weight :math:`w_i` of
+            each instance index. Defaults to 1 for all.
+
+    Shape:
+        takes what the stock loss takes, with B·N sample-major rows, and
+        returns what it returns for B rows.
+    """
+
+    def __init__(
+        self,
+        loss: dict,
+        num_instances: int = 2,
+        instance_weights: Optional[Sequence[float]] = None,
+    ):
+        super().__init__()
+        self.loss = MODELS.build(loss)
+        self.num_instances = num_instances
+        if instance_weights is None:
+            instance_weights = [1.0] * num_instances
+        if len(instance_weights) != num_instances or min(instance_weights) < 0:
+            raise ValueError(
+                f'model.head.head.loss.instance_weights must be {num_instances} '
+                f'values of at least 0 (num_instances={num_instances}), got '
+                f'{list(instance_weights)}'
+            )
+        self.instance_weights = [float(weight) for weight in instance_weights]
+
+    def forward(self, *args, **kwargs) -> Any:
+        """Weighted mean of the stock loss over the instance indices."""
+        rows = len(_first_tensor((args, kwargs)))
+        if rows % self.num_instances:
+            raise ValueError(
+                f'MultiInstanceLoss got {rows} rows, which num_instances='
+                f'{self.num_instances} does not divide'
+            )
+        total = None
+        for index, weight in enumerate(self.instance_weights):
+            part = _every_nth_row((args, kwargs), index, self.num_instances, rows)
+            loss = _scale(self.loss(*part[0], **part[1]), weight / self.num_instances)
+            total = loss if total is None else _add(total, loss)
+        return total
+
+
+def _first_tensor(tree: Any) -> Tensor:
+    if isinstance(tree, Tensor):
+        return tree
+    for item in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(item, (Tensor, dict, list, tuple)):
+            tensor = _first_tensor(item)
+            if tensor is not None:
+                return tensor
+
+
+def _every_nth_row(tree: Any, start: int, step: int, rows: int) -> Any:
+    if isinstance(tree, Tensor):
+        return tree[start::step] if tree.dim() and len(tree) == rows else tree
+    if isinstance(tree, dict):
+        return {k: _every_nth_row(v, start, step, rows) for k, v in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(_every_nth_row(v, start, step, rows) for v in tree)
+    return tree
+
+
+def _scale(loss: Any, factor: float) -> Any:
+    return [x * factor for x in loss] if isinstance(loss, list) else loss * factor
+
+
+def _add(a: Any, b: Any) -> Any:
+    return [x + y for x, y in zip(a, b)] if isinstance(a, list) else a + b

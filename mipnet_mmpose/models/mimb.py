@@ -1,0 +1,161 @@
+"""The multi-instance modulation block and the folding of instances.
+
+MIPNet: Khirodkar, Chari, Agrawal, Tyagi, "Multi-Instance Pose Networks:
+Rethinking Top-Down Pose Estimation", ICCV 2021, Sec. 3.2.
+"""
+
+import math
+from typing import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+
+def encode_lambdas(lambdas: Sequence[float], num_instances: int) -> Tensor:
+    """Place each λ on the simplex of the N instances.
+
+    An integer i gives the i-th one-hot row, a real λ interpolates its two
+    neighbours. For N = 2 this is ``[1 - λ, λ]``.
+
+    Args:
+        lambdas (Sequence[float]): L values in [0, N - 1].
+        num_instances (int): N, the number of instances per box.
+
+    Returns:
+        Tensor: codes, shape (L, N), rows sum to 1.
+
+    Raises:
+        ValueError: if there is no λ, or one is not a number in [0, N - 1].
+    """
+    lambdas = [float(value) for value in lambdas]
+    if not lambdas:
+        raise ValueError('lambdas is empty: give at least one value')
+    codes = torch.zeros(len(lambdas), num_instances)
+    for code, value in zip(codes, lambdas):
+        if not 0 <= value <= num_instances - 1:
+            raise ValueError(
+                f'lambda = {value} is outside 0 ... {num_instances - 1}, '
+                f'the range of num_instances={num_instances}'
+            )
+        lower = min(math.floor(value), max(num_instances - 2, 0))
+        code[lower] = 1 - (value - lower)
+        if value > lower:
+            code[lower + 1] = value - lower
+    return codes
+
+
+def fold(x: Tensor, num_instances: int) -> Tensor:
+    """Repeat each of B samples N times, sample-major: (B, ...) → (B·N, ...)."""
+    return x if num_instances == 1 else x.repeat_interleave(num_instances, dim=0)
+
+
+def unfold(rows: Tensor, num_instances: int) -> Tensor:
+    """Group B·N sample-major rows by sample: (B·N, ...) → (B, N, ...)."""
+    return rows.reshape(-1, num_instances, *rows.shape[1:])
+
+
+class MIMB(BaseModule):
+    """Multi-instance modulation block.
+
+    ``out = x * excite(squeeze(x)) * embed(lambda)``, per channel (MIPNet,
+    ICCV 2021, Sec. 3.2). The layers are those of the authors' release.
+
+    Args:
+        channels (int): Channels C of the features.
+        num_instances (int): Instances N per box. Defaults to 2.
+        reduction (int): C is reduced by this in both hidden layers.
+            Defaults to 4.
+        init (str): ``'paper'`` draws the weights as the authors do, the gate
+            then starts near 1/4. ``'identity'`` starts with every gate at
+            exactly 1, so that a pretrained network is left as it was.
+            Defaults to ``'paper'``.
+
+    Shape:
+        x ``(M, C, H, W)``, code ``(M, N)`` → ``(M, C, H, W)``.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_instances: int = 2,
+        reduction: int = 4,
+        init: str = 'paper',
+    ):
+        super().__init__()
+        if num_instances < 1:
+            raise ValueError(f'num_instances must be at least 1, got {num_instances}')
+        if init not in ('paper', 'identity'):
+            raise ValueError(f"init must be 'paper' or 'identity', got {init!r}")
+        if not 1 <= reduction <= channels:
+            raise ValueError(f'reduction must be in 1 ... {channels}, got {reduction}')
+        self.channels = channels
+        self.num_instances = num_instances
+        self.init = init
+        hidden = channels // reduction
+        self.excite = nn.Sequential(
+            nn.Linear(channels, hidden, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, channels, bias=False),
+            nn.Sigmoid(),
+        )
+        self.embed = nn.Sequential(
+            nn.Linear(num_instances, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, channels),
+            nn.Sigmoid(),
+        )
+        # a buffer, so that a checkpoint says which gate its weights belong to
+        self.register_buffer('gate_scale', torch.tensor(1.0))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the initial weights."""
+        for layers in (self.excite, self.embed):
+            first, last = layers[0], layers[-2]
+            if self.init == 'paper':
+                nn.init.normal_(first.weight, std=0.001)
+                nn.init.normal_(last.weight, std=0.001)
+            else:
+                first.reset_parameters()
+                nn.init.zeros_(last.weight)
+            for layer in (first, last):
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        self.embed[1].reset_parameters()
+        # two sigmoids at 0 give a gate of 1/4
+        self.gate_scale.fill_(4.0 if self.init == 'identity' else 1.0)
+
+    def init_weights(self) -> None:
+        """Undo what the ``init_cfg`` of a parent did to the blocks inside it."""
+        self.reset_parameters()
+        self._is_init = True
+
+    def squeeze(self, x: Tensor) -> Tensor:
+        """Global average pool, (M, C, H, W) → (M, C)."""
+        return x.flatten(2).mean(2)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """Modulate the features of M crops, each for the instance in its code."""
+        if self.training and len(code) == 1:
+            # batch norm refuses one row; two equal rows normalise alike
+            code = code.expand(2, -1)
+        gate = self.excite(self.squeeze(x)) * self.embed(code)[: len(x)]
+        return x * (gate * self.gate_scale)[..., None, None]
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        weight = state_dict.get(f'{prefix}embed.0.weight')
+        if weight is not None and weight.shape[1] != self.num_instances:
+            raise ValueError(
+                f'the checkpoint has num_instances={weight.shape[1]} at '
+                f'{prefix}embed.0.weight, the config has '
+                f'num_instances={self.num_instances}'
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def extra_repr(self) -> str:
+        return (
+            f'channels={self.channels}, num_instances={self.num_instances}, '
+            f'init={self.init!r}'
+        )

@@ -1,0 +1,3 @@
+from .mimb_neck import MIMBNeck
+
+__all__ = ['MIMBNeck']

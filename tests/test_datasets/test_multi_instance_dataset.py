@@ -1,0 +1,244 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmpose.codecs import MSRAHeatmap
+from mmpose.registry import DATASETS
+from torch.utils.data import DataLoader
+
+from ..conftest import (
+    CODEC,
+    coco_dataset_config,
+    person,
+    train_pipeline,
+    val_pipeline,
+)
+
+SIMCC = dict(type='SimCCLabel', input_size=(96, 128), sigma=4.0, simcc_split_ratio=2.0)
+REGRESSION = dict(type='RegressionLabel', input_size=(96, 128))
+UDP = dict(type='UDPHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5)
+CODECS = [CODEC, UDP, dict(UDP, heatmap_type='combined'), SIMCC, REGRESSION]
+
+
+def build(folder, pipeline=None, num_instances=2, **fields):
+    inner = coco_dataset_config(folder, pipeline or train_pipeline(), **fields)
+    dataset = DATASETS.build(
+        dict(type='MultiInstanceDataset', dataset=inner, num_instances=num_instances)
+    )
+    dataset.full_init()
+    return dataset
+
+
+def targets(sample):
+    """All target tensors of a packed sample by name."""
+    sample = sample['data_samples']
+    found = dict(sample.gt_instance_labels.items())
+    if 'gt_fields' in sample:
+        found.update(sample.gt_fields.items())
+    return found
+
+
+def crop(sample, points, use_udp=False):
+    """Where points of the image lie in the crop, written out for no rotation."""
+    meta = sample['data_samples'].metainfo
+    size = np.array(meta['input_size'])
+    factor = (size - 1 if use_udp else size) / np.array(meta['input_scale'])
+    middle = (size - 1) / 2 if use_udp else size / 2
+    return (points - meta['input_center']) * factor + middle
+
+
+@pytest.mark.parametrize('codec', CODECS)
+@pytest.mark.parametrize('use_udp', [False, True])
+def test_person_0_has_the_targets_of_the_stock_transform(coco_folder, codec, use_udp):
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90), person(2, 1, 35, 15, 60, 90)])
+    pipeline = train_pipeline(codec, use_udp)
+    stock = DATASETS.build(coco_dataset_config(folder, pipeline))
+    ours = build(folder, pipeline, num_instances=2)
+    for index in range(2):
+        for seed in range(8):
+            np.random.seed(seed)
+            expected = stock[index]
+            np.random.seed(seed)
+            sample = ours[index]
+            assert torch.equal(sample['inputs'], expected['inputs'])
+            for name, value in targets(expected).items():
+                assert torch.equal(targets(sample)[name].chunk(2)[0], value), name
+
+
+@pytest.mark.parametrize('codec', CODECS)
+@pytest.mark.parametrize('use_udp', [False, True])
+def test_sibling_has_the_targets_it_would_have_as_person_0(coco_folder, codec, use_udp):
+    """Two persons in one box: each is the other's sibling in the same crop."""
+    same = dict(bbox=[20, 10, 70, 95])
+    folder = coco_folder(
+        [person(1, 1, 25, 15, 60, 80, **same), person(2, 1, 25, 15, 60, 80, **same)]
+    )
+    augmented = train_pipeline(codec, use_udp)
+    # the half-body crop depends on who the person is
+    augmented = [t for t in augmented if t['type'] != 'RandomHalfBody']
+    dataset = build(folder, augmented)
+    flipped = rotated = 0
+    for seed in range(8):
+        samples = []
+        for index in range(2):
+            np.random.seed(seed)
+            samples.append(dataset[index])
+        first, second = (targets(sample) for sample in samples)
+        indices = samples[0]['data_samples'].gt_instances.target_instances
+        if indices.tolist() != [[0, 1]]:
+            continue  # rotated out of the crop
+        flipped += samples[0]['data_samples'].flip
+        rotated += 1
+        for name in first:
+            torch.testing.assert_close(
+                first[name].chunk(2)[1], second[name].chunk(2)[0], rtol=1e-3, atol=1e-3
+            )
+    assert flipped and rotated > flipped
+
+
+@pytest.mark.parametrize('use_udp', [False, True])
+def test_sibling_target_is_at_its_place_in_the_crop(coco_folder, use_udp):
+    people = [person(1, 1, 20, 10, 60, 90), person(2, 1, 35, 15, 60, 90)]
+    codec = UDP if use_udp else CODEC
+    dataset = build(coco_folder(people), train_pipeline(codec, use_udp, augment=False))
+    sample = dataset[0]
+    points = np.reshape(people[1]['keypoints'], (17, 3))[:, :2]
+    placed = crop(sample, points, use_udp)
+    heatmaps = targets(sample)['heatmaps'][17:]
+    scale = np.array([95 / 23, 127 / 31]) if use_udp else 4
+    for heatmap, point in zip(heatmaps, placed):
+        peak = np.unravel_index(heatmap.argmax(), heatmap.shape)[::-1]
+        np.testing.assert_allclose(peak, point / scale, atol=0.51)
+
+
+def test_half_body_crop_applies_to_the_sibling(coco_folder):
+    people = [person(1, 1, 20, 10, 60, 90), person(2, 1, 25, 15, 60, 90)]
+    pipeline = train_pipeline()
+    pipeline = [t for t in pipeline if not t['type'].startswith('RandomB')]
+    pipeline = [dict(t, prob=1.0) if 'HalfBody' in t['type'] else t for t in pipeline]
+    pipeline = [t for t in pipeline if t['type'] != 'RandomFlip']
+    dataset = build(coco_folder(people), pipeline)
+    np.random.seed(0)
+    sample = dataset[0]
+    placed = crop(sample, np.reshape(people[1]['keypoints'], (17, 3))[:, :2])
+    encoder = MSRAHeatmap(**{k: v for k, v in CODEC.items() if k != 'type'})
+    expected = encoder.encode(placed[None].astype('f4'), np.ones((1, 17), 'f4'))
+    torch.testing.assert_close(
+        targets(sample)['heatmaps'][17:], torch.from_numpy(expected['heatmaps'])
+    )
+
+
+def test_siblings_come_nearest_box_centre_first(coco_folder):
+    far, near = person(2, 1, 55, 10, 60, 90), person(3, 1, 30, 10, 60, 90)
+    dataset = build(
+        coco_folder([person(1, 1, 20, 10, 60, 90), far, near]),
+        train_pipeline(REGRESSION, augment=False),
+        num_instances=4,
+    )
+    sample = dataset[0]
+    labels = targets(sample)['keypoint_labels'] * torch.tensor([96.0, 128.0])
+    for row, who in ((1, near), (2, far)):
+        points = np.reshape(who['keypoints'], (17, 3))[:, :2]
+        np.testing.assert_allclose(labels[row], crop(sample, points), atol=1e-2)
+    assert torch.equal(labels[3], labels[0])
+    order = sample['data_samples'].gt_instances.target_instances
+    assert order.tolist() == [[0, 1, 2, 0]]
+
+
+@pytest.mark.parametrize(('labelled', 'kept'), [(3, False), (4, True)])
+def test_sibling_needs_four_labelled_keypoints_in_the_crop(coco_folder, labelled, kept):
+    sibling = person(2, 1, 25, 10, 50, 80)
+    keypoints = np.reshape(sibling['keypoints'], (17, 3))
+    keypoints[labelled:, 2] = 0
+    sibling.update(keypoints=keypoints.ravel().tolist(), num_keypoints=labelled)
+    dataset = build(
+        coco_folder([person(1, 1, 20, 10, 60, 90), sibling]),
+        train_pipeline(augment=False),
+    )
+    order = dataset[0]['data_samples'].gt_instances.target_instances
+    assert order.tolist() == [[0, int(kept)]]
+
+
+def test_keypoints_outside_the_crop_do_not_count(coco_folder):
+    far = person(2, 1, 120, 10, 35, 90)
+    dataset = build(
+        coco_folder([person(1, 1, 5, 10, 40, 90), far]), train_pipeline(augment=False)
+    )
+    order = dataset[0]['data_samples'].gt_instances.target_instances
+    assert order.tolist() == [[0, 0]]
+
+
+def test_crowds_and_persons_without_keypoints_are_nobodys_siblings(coco_folder):
+    crowd = person(2, 1, 22, 10, 60, 90, iscrowd=1)
+    bare = person(3, 1, 24, 10, 60, 90, keypoints=[0] * 51, num_keypoints=0)
+    other_image = person(4, 2, 20, 10, 60, 90)
+    dataset = build(
+        coco_folder([person(1, 1, 20, 10, 60, 90), crowd, bare, other_image]),
+        train_pipeline(augment=False),
+    )
+    assert len(dataset) == 2
+    for index in range(2):
+        sample = dataset[index]
+        order = sample['data_samples'].gt_instances.target_instances
+        assert order.tolist() == [[0, 0]]
+        first, second = targets(sample)['heatmaps'].chunk(2)
+        assert torch.equal(first, second)
+
+
+def test_loader_workers_give_what_the_main_process_gives(coco_folder):
+    people = [person(i, i // 3, 10 + 8 * (i % 3), 10, 60, 90) for i in range(9)]
+    dataset = build(coco_folder(people), train_pipeline(augment=False))
+    batches = [
+        [s for batch in DataLoader(dataset, 2, num_workers=n, collate_fn=pseudo_collate)
+         for s in batch['data_samples']]
+        for n in (0, 2)
+    ]  # fmt: skip
+    for ours, theirs in zip(*batches):
+        assert torch.equal(ours.gt_fields.heatmaps, theirs.gt_fields.heatmaps)
+
+
+def test_test_datasets_pass_through(coco_folder):
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
+    stock = coco_dataset_config(folder, val_pipeline(), test_mode=True)
+    ours = DATASETS.build(dict(type='MultiInstanceDataset', dataset=stock))
+    assert len(ours) == 1 and ours.metainfo['dataset_name'] == 'coco'
+    assert 'target_instances' not in ours[0]['data_samples'].gt_instances
+
+
+def test_combined_datasets_keep_their_images_apart(coco_folder, tmp_path):
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)])
+    stock = coco_dataset_config(folder, [dict(type='LoadImage')])
+    cfg = dict(
+        type='CombinedDataset',
+        metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+        datasets=[stock, stock],
+        pipeline=train_pipeline(augment=False)[1:],
+    )
+    dataset = DATASETS.build(dict(type='MultiInstanceDataset', dataset=cfg))
+    dataset.full_init()
+    assert len(dataset) == 4
+    for index in range(4):
+        instances = dataset[index]['data_samples'].gt_instances
+        assert instances.target_instances.tolist() == [[0, 1]]
+
+
+def test_pipeline_without_targets_is_named(coco_folder):
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
+    stock = coco_dataset_config(folder, val_pipeline())
+    with pytest.raises(ValueError, match='pipeline has no GenerateTarget'):
+        DATASETS.build(dict(type='MultiInstanceDataset', dataset=stock))
+
+
+def test_bottom_up_dataset_is_named(coco_folder):
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
+    stock = coco_dataset_config(folder, train_pipeline(), data_mode='bottomup')
+    with pytest.raises(ValueError, match="data_mode is 'bottomup'"):
+        DATASETS.build(dict(type='MultiInstanceDataset', dataset=stock))
+
+
+def test_crop_that_is_not_recorded_is_named(coco_folder):
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)])
+    pipeline = train_pipeline(augment=False)
+    pipeline.insert(3, dict(type='RandomFlip', prob=1.0, direction='horizontal'))
+    with pytest.raises(ValueError, match='take the other geometric transforms out'):
+        build(folder, pipeline)[0]

@@ -1,0 +1,196 @@
+import json
+
+import numpy as np
+import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import METRICS
+
+from ..conftest import person
+
+METAINFO = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
+METAINFO['dataset_name'] = 'metric_test'  # no annotation file is noted for it
+METAINFO['CLASSES'] = [dict(id=1, name='person')]
+
+
+def keypoints_of(annotation):
+    return np.reshape(annotation['keypoints'], (17, 3))[:, :2].astype('f4')
+
+
+def sample(annotation, box_id, poses, scores, lambdas=True, box_score=1.0):
+    """What the model gives for the box of one annotation."""
+    left, top, width, height = annotation['bbox']
+    num = len(poses)
+    bboxes = np.array([[left, top, left + width, top + height]], 'f4')
+    pred = dict(
+        keypoints=np.array(poses, 'f4'),
+        keypoint_scores=np.repeat(np.array(scores, 'f4')[:, None], 17, axis=1),
+        bboxes=bboxes.repeat(num, axis=0),
+        bbox_scores=np.full(num, box_score, 'f4'),
+    )
+    if lambdas:
+        pred['lambdas'] = np.arange(num, dtype='f4')
+    return dict(
+        id=box_id,
+        img_id=annotation['image_id'],
+        pred_instances=pred,
+        gt_instances=dict(bbox_scales=np.array([[width, height]], 'f4') * 1.25),
+        ori_shape=(120, 160),
+        crowd_index=0.3,
+        raw_ann_info=annotation,
+    )
+
+
+def evaluate(samples, size=None, **cfg):
+    cfg.setdefault('type', 'MultiInstanceCocoMetric')
+    metric = METRICS.build(cfg)
+    metric.dataset_meta = dict(METAINFO)
+    metric.process([], samples)
+    return metric.evaluate(size or len(samples))
+
+
+@pytest.fixture
+def pairs():
+    """Twenty images with an overlapping pair each."""
+    people = []
+    for image_id in range(20):
+        for i in range(2):
+            people.append(
+                person(
+                    2 * image_id + i, image_id, 20 + 12 * i, 10, 60, 90, seed=image_id
+                )
+            )
+    return people
+
+
+@pytest.fixture
+def ann_file(pairs, tmp_path):
+    images = [
+        dict(id=i, width=160, height=120, file_name=f'{i}', crowdIndex=i / 20)
+        for i in range(20)
+    ]
+    path = tmp_path / 'annotations.json'
+    category = dict(id=1, name='person')
+    path.write_text(
+        json.dumps(dict(images=images, annotations=pairs, categories=[category]))
+    )
+    return str(path)
+
+
+def noisy(people, num, seed=0, sigma=4):
+    rng = np.random.default_rng(seed)
+    return [
+        sample(
+            a,
+            a['id'],
+            [keypoints_of(a) + rng.normal(0, sigma, (17, 2)) for _ in range(num)],
+            rng.uniform(0.1, 1, num),
+            box_score=rng.uniform(0.3, 1),
+        )
+        for a in people
+    ]
+
+
+@pytest.mark.parametrize(
+    'score_mode', ['bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint']
+)
+@pytest.mark.parametrize('nms_mode', ['oks_nms', 'soft_oks_nms', 'none'])
+@pytest.mark.parametrize('with_file', [True, False])
+def test_one_instance_is_the_stock_metric(
+    pairs, ann_file, score_mode, nms_mode, with_file
+):
+    cfg = dict(score_mode=score_mode, nms_mode=nms_mode, nms_thr=0.6)
+    if with_file:
+        cfg['ann_file'] = ann_file
+    stock = evaluate(noisy(pairs, 1), type='CocoMetric', **cfg)
+    assert 0.1 < stock['coco/AP'] < 0.95
+    assert evaluate(noisy(pairs, 1), num_instances=1, **cfg) == stock
+
+
+def test_one_instance_is_the_stock_metric_for_crowdpose(pairs, ann_file):
+    cfg = dict(ann_file=ann_file, iou_type='keypoints_crowd', use_area=False)
+    stock = evaluate(noisy(pairs, 1), type='CocoMetric', **cfg)
+    assert 'crowdpose' not in str(stock) and stock['coco/AP(H)'] > 0
+    assert evaluate(noisy(pairs, 1), num_instances=1, **cfg) == stock
+
+
+def one_box_per_pair(pairs):
+    """λ = 0 the person of the box, λ = 1 the other one."""
+    return [
+        sample(a, a['id'], [keypoints_of(a), keypoints_of(b)], [0.9, 0.8])
+        for a, b in zip(pairs[::2], pairs[1::2])
+    ]
+
+
+def test_second_person_survives_nms(pairs, ann_file):
+    result = evaluate(one_box_per_pair(pairs), ann_file=ann_file)
+    assert result['coco/AP'] == pytest.approx(1, abs=1e-6)
+    assert result['coco/AR'] == 1
+    assert result['coco/lambda0/AR'] == result['coco/lambda1/AR'] == 0.5
+
+
+def test_each_lambda_alone_is_the_stock_metric_on_its_poses(pairs, ann_file):
+    samples = noisy(pairs, 2, sigma=5)
+    result = evaluate(noisy(pairs, 2, sigma=5), ann_file=ann_file)
+    for i in range(2):
+        for data in samples:
+            pred = data['pred_instances']
+            data['alone'] = {k: v[i : i + 1] for k, v in pred.items()}
+        alone = [dict(data, pred_instances=data['alone']) for data in samples]
+        stock = evaluate(alone, type='CocoMetric', ann_file=ann_file)
+        for name, value in stock.items():
+            assert result[name.replace('coco/', f'coco/lambda{i}/')] == pytest.approx(
+                value, abs=1e-9
+            )
+
+
+def test_decay_ranks_a_confident_duplicate_below_the_person(pairs, ann_file):
+    """λ = 1 wrongly repeats λ = 0 with a higher score, a little displaced."""
+    samples = [
+        sample(a, a['id'], [keypoints_of(a), keypoints_of(a) + 6], [0.6, 0.9])
+        for a in pairs
+    ]
+    decayed = evaluate(samples, ann_file=ann_file, nms_mode='none')
+    plain = evaluate(samples, ann_file=ann_file, nms_mode='none', score_decay=1.0)
+    assert decayed['coco/AP'] > plain['coco/AP']
+
+
+def test_boxes_repeated_by_padding_count_once(pairs, ann_file):
+    samples = one_box_per_pair(pairs)
+    once = evaluate(samples, ann_file=ann_file, nms_mode='none')
+    twice = evaluate(samples + samples[:7], ann_file=ann_file, nms_mode='none')
+    assert once == twice
+
+
+def test_order_of_the_samples_does_not_matter(pairs, ann_file):
+    samples = noisy(pairs, 2)
+    assert evaluate(samples, ann_file=ann_file) == evaluate(
+        samples[::-1], ann_file=ann_file
+    )
+
+
+def test_wrong_number_of_poses_is_named(pairs, ann_file):
+    with pytest.raises(ValueError, match='num_instances=3, but the model gives 2'):
+        evaluate(noisy(pairs, 2), ann_file=ann_file, num_instances=3)
+
+
+def test_stock_metric_refuses_several_poses(pairs, ann_file):
+    with pytest.raises(ValueError, match="type='MultiInstanceCocoMetric'"):
+        evaluate(noisy(pairs, 2), type='CocoMetric', ann_file=ann_file)
+
+
+@pytest.mark.parametrize('wrong', [dict(score_decay=1.5), dict(num_instances=0)])
+def test_wrong_argument_is_named(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        METRICS.build(dict(type='MultiInstanceCocoMetric', **wrong))
+
+
+def test_results_are_written_for_submission(pairs, ann_file, tmp_path):
+    prefix = str(tmp_path / 'out' / 'results')
+    evaluate(
+        one_box_per_pair(pairs),
+        ann_file=ann_file,
+        format_only=True,
+        outfile_prefix=prefix,
+    )
+    rows = json.loads((tmp_path / 'out' / 'results.keypoints.json').read_text())
+    assert len(rows) == 40 and len(rows[0]['keypoints']) == 51

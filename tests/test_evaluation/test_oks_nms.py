@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from mmpose.evaluation.functional.nms import oks_iou
+from mmpose.evaluation.functional.nms import oks_nms as stock_oks_nms
+from mmpose.evaluation.functional.nms import soft_oks_nms as stock_soft_oks_nms
+
+from mipnet_mmpose.evaluation import oks, oks_nms, soft_oks_nms
+
+
+def crowd(num, num_keypoints=17, seed=0):
+    """Persons of which many nearly agree, scores with ties."""
+    rng = np.random.default_rng(seed)
+    base = rng.uniform(0, 200, (max(num // 4, 1), num_keypoints, 2))
+    keypoints = base[rng.integers(len(base), size=num)]
+    keypoints = (keypoints + rng.normal(0, 4, keypoints.shape)).astype('f4')
+    scores = rng.uniform(0, 1, num).round(1).astype('f4')
+    return keypoints, scores, rng.uniform(500, 9000, num).astype('f4')
+
+
+def as_dicts(keypoints, scores, areas):
+    return [
+        dict(keypoints=np.c_[k, np.ones(len(k))].astype('f4'), score=s, area=a)
+        for k, s, a in zip(keypoints, scores, areas)
+    ]
+
+
+@pytest.mark.parametrize('num_keypoints', [14, 17, 133])
+def test_oks_equals_mmpose(num_keypoints):
+    keypoints, _, areas = crowd(20, num_keypoints)
+    sigmas = None if num_keypoints == 17 else np.full(num_keypoints, 0.05)
+    flat = np.array([d['keypoints'].ravel() for d in as_dicts(keypoints, areas, areas)])
+    expected = oks_iou(flat[0], flat[1:], areas[0], areas[1:], sigmas)
+    ours = oks(keypoints[0], keypoints[1:], areas[0], areas[1:], sigmas)
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize('threshold', [0.0, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize('num', [1, 2, 30, 100])
+def test_nms_keeps_what_mmpose_keeps_in_its_order(num, threshold):
+    for seed in range(5):
+        persons = crowd(num, seed=seed)
+        expected = stock_oks_nms(as_dicts(*persons), threshold)
+        assert oks_nms(*persons, threshold).tolist() == list(expected)
+
+
+@pytest.mark.parametrize('threshold', [0.3, 0.9])
+@pytest.mark.parametrize('num', [1, 2, 30])
+def test_soft_nms_keeps_what_mmpose_keeps_in_its_order(num, threshold):
+    for seed in range(5):
+        persons = crowd(num, seed=seed)
+        expected = stock_soft_oks_nms(as_dicts(*persons), threshold)
+        assert soft_oks_nms(*persons, threshold).tolist() == list(expected)
+
+
+def test_nobody_is_nobody():
+    empty = np.zeros((0, 17, 2)), np.zeros(0), np.zeros(0)
+    assert len(oks_nms(*empty, 0.9)) == len(soft_oks_nms(*empty, 0.9)) == 0

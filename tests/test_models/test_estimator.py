@@ -1,0 +1,269 @@
+"""The parts inside MMPose's own estimator."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.runner.checkpoint import load_state_dict
+from mmpose.registry import DATASETS, MODELS
+
+from mipnet_mmpose import MIMB, use_lambdas
+
+from ..conftest import (
+    coco_dataset_config,
+    estimator_config,
+    head_config,
+    hrnet_config,
+    person,
+    train_pipeline,
+    val_pipeline,
+)
+
+
+@pytest.fixture
+def pair_folder(coco_folder):
+    """Two overlapping persons, and one alone."""
+    return coco_folder(
+        [person(1, 1, 20, 10, 60, 90), person(2, 1, 40, 15, 60, 90)]
+        + [person(3, 2, 30, 20, 70, 80)]
+    )
+
+
+def test_batch(folder):
+    dataset = DATASETS.build(
+        coco_dataset_config(folder, val_pipeline(), test_mode=True)
+    )
+    return pseudo_collate([dataset[i] for i in range(len(dataset))])
+
+
+test_batch.__test__ = False
+
+
+def train_batch(folder, num_instances):
+    cfg = coco_dataset_config(folder, train_pipeline(augment=False))
+    if num_instances:
+        cfg = dict(
+            type='MultiInstanceDataset', dataset=cfg, num_instances=num_instances
+        )
+    dataset = DATASETS.build(cfg)
+    return pseudo_collate([dataset[i] for i in range(len(dataset))])
+
+
+def build(seed=0, **kwargs):
+    torch.manual_seed(seed)
+    model = MODELS.build(estimator_config(**kwargs))
+    for module in model.modules():
+        if isinstance(module, MIMB) and module.init == 'paper':
+            for parameter in module.parameters():
+                torch.nn.init.normal_(parameter)
+        elif isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    return model
+
+
+def predict(model, folder):
+    with torch.no_grad():
+        return model.eval().test_step(test_batch(folder))
+
+
+@pytest.mark.parametrize('where', ['backbone', 'neck'])
+@pytest.mark.parametrize('num_instances', [1, 2, 3])
+def test_every_box_gets_n_poses(pair_folder, where, num_instances):
+    model = build(where=where, num_instances=num_instances)
+    for sample in predict(model, pair_folder):
+        poses = sample.pred_instances
+        assert poses.keypoints.shape == (num_instances, 17, 2)
+        assert poses.keypoint_scores.shape == (num_instances, 17)
+        assert poses.lambdas.tolist() == list(range(num_instances))
+        expected = sample.gt_instances.bboxes.repeat(num_instances, axis=0)
+        np.testing.assert_array_equal(poses.bboxes, expected)
+        assert poses.bbox_scores.shape == (num_instances,)
+
+
+@pytest.mark.parametrize('where', ['backbone', 'neck'])
+@pytest.mark.parametrize('flip_test', [False, True])
+def test_one_instance_at_identity_equals_the_stock_model(pair_folder, where, flip_test):
+    test_cfg = dict(flip_test=flip_test, flip_mode='heatmap', output_heatmaps=True)
+    stock = build(where=None, **test_cfg)
+    model = build(where=where, num_instances=1, init='identity', **test_cfg)
+    load_state_dict(model, stock.state_dict())
+    for ours, theirs in zip(predict(model, pair_folder), predict(stock, pair_folder)):
+        assert torch.equal(ours.pred_fields.heatmaps, theirs.pred_fields.heatmaps)
+        for key in ('keypoints', 'keypoint_scores', 'bboxes'):
+            np.testing.assert_array_equal(
+                ours.pred_instances[key], theirs.pred_instances[key]
+            )
+
+
+@pytest.mark.parametrize('where', ['backbone', 'neck'])
+def test_stock_checkpoint_fills_all_but_the_mimbs(pair_folder, where):
+    stock = build(where=None)
+    model = build(seed=1, where=where, init='identity')
+    report = copy.deepcopy(model).load_state_dict(stock.state_dict(), strict=False)
+    assert not report.unexpected_keys
+    assert report.missing_keys and all('mimbs.' in key for key in report.missing_keys)
+    load_state_dict(model, stock.state_dict())
+    for ours, theirs in zip(predict(model, pair_folder), predict(stock, pair_folder)):
+        np.testing.assert_allclose(
+            ours.pred_instances.keypoints[0],
+            theirs.pred_instances.keypoints[0],
+            atol=1e-5,
+        )
+
+
+def test_state_dict_round_trip(pair_folder):
+    model, other = build(), build(seed=1)
+    other.load_state_dict(model.state_dict())
+    for a, b in zip(predict(model, pair_folder), predict(other, pair_folder)):
+        np.testing.assert_array_equal(
+            a.pred_instances.keypoints, b.pred_instances.keypoints
+        )
+
+
+def test_loss_is_that_of_the_stock_head_row_by_row(pair_folder):
+    model = build().eval()  # batch norm would mix the rows
+    data = model.data_preprocessor(train_batch(pair_folder, 2), True)
+    losses = model.loss(data['inputs'], data['data_samples'])
+    rows = []
+    for i in range(2):
+        with use_lambdas(model, [i]):
+            heatmaps = model(data['inputs'], None)
+        for heatmap, sample in zip(heatmaps, data['data_samples']):
+            target = sample.gt_fields.heatmaps[17 * i : 17 * (i + 1)]
+            weight = sample.gt_instance_labels.keypoint_weights[i]
+            square = (heatmap - target) ** 2 * weight[:, None, None]
+            rows.append(square.mean())
+    torch.testing.assert_close(losses['loss_kpt'], torch.stack(rows).mean())
+
+
+@pytest.mark.parametrize('where', ['backbone', 'neck'])
+@pytest.mark.parametrize('num_instances', [1, 2])
+def test_every_mimb_weight_gets_a_gradient(pair_folder, where, num_instances):
+    model = build(where=where, num_instances=num_instances)
+    data = model.data_preprocessor(train_batch(pair_folder, num_instances), True)
+    losses, _ = model.parse_losses(model(**data, mode='loss'))
+    losses.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+
+def test_autocast_trains_and_predicts(pair_folder):
+    model = build()
+    with torch.autocast('cpu', torch.bfloat16):
+        data = model.data_preprocessor(train_batch(pair_folder, 2), True)
+        loss = model(**data, mode='loss')['loss_kpt']
+        loss.backward()
+        assert loss.isfinite()
+        assert model.eval()(data['inputs'], None).shape == (6, 17, 32, 24)
+
+
+def test_real_lambdas_through_test_cfg_and_context_agree(pair_folder):
+    lambdas = [0, 0.25, 0.5, 1]
+    configured = predict(build(lambdas=lambdas), pair_folder)
+    model = build()
+    with use_lambdas(model, lambdas):
+        chosen = predict(model, pair_folder)
+    default = predict(model, pair_folder)
+    for a, b, c in zip(configured, chosen, default):
+        assert a.pred_instances.lambdas.tolist() == lambdas
+        np.testing.assert_array_equal(
+            a.pred_instances.keypoints, b.pred_instances.keypoints
+        )
+        np.testing.assert_allclose(
+            a.pred_instances.keypoints[[0, 3]], c.pred_instances.keypoints, atol=1e-3
+        )
+
+
+def test_training_ignores_the_lambdas_of_inference(pair_folder):
+    model = build(lambdas=[0.5]).train()
+    data = model.data_preprocessor(train_batch(pair_folder, 2), True)
+    assert model(**data, mode='loss')['loss_kpt'].isfinite()
+
+
+def test_heatmaps_and_selected_keypoints(pair_folder):
+    model = build(output_heatmaps=True, output_keypoint_indices=[0, 5, 6])
+    plain = predict(build(), pair_folder)
+    for sample, full in zip(predict(model, pair_folder), plain):
+        assert sample.pred_fields.heatmaps.shape == (2 * 17, 32, 24)
+        np.testing.assert_array_equal(
+            sample.pred_instances.keypoints, full.pred_instances.keypoints[:, [0, 5, 6]]
+        )
+
+
+MIPNET_HEAD = dict(type='MIPNetHead', head=head_config())
+NECK = dict(type='MIMBNeck', in_channels=8)
+
+
+@pytest.mark.parametrize(
+    ('parts', 'message'),
+    [
+        (dict(neck=NECK, head=head_config()), "model.head=dict.type='MIPNetHead'"),
+        (dict(head=MIPNET_HEAD), "add model.neck=dict.type='MIMBNeck'"),
+        (
+            dict(neck=dict(NECK, num_instances=3), head=MIPNET_HEAD),
+            'model.neck.num_instances=3 differs from model.head.num_instances=2',
+        ),
+        (
+            dict(
+                neck=NECK,
+                head=MIPNET_HEAD,
+                backbone=dict(type='MIMBBackbone', backbone=hrnet_config()),
+            ),
+            'keep one of them',
+        ),
+        (
+            dict(neck=NECK, head=MIPNET_HEAD, test_cfg=dict(lambdas=[0, 1.5])),
+            '1.5 is outside 0 ... 1',
+        ),
+        (
+            dict(
+                neck=NECK,
+                head=dict(
+                    MIPNET_HEAD,
+                    head=dict(
+                        head_config(),
+                        loss=dict(
+                            type='MultiInstanceLoss',
+                            num_instances=3,
+                            loss=dict(type='KeypointMSELoss'),
+                        ),
+                    ),
+                ),
+            ),
+            'loss_module.num_instances=3 differs from model.head.num_instances=2',
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(parts, message):
+    cfg = dict(type='TopdownPoseEstimator', backbone=hrnet_config(), test_cfg={})
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(dict(cfg, **parts))
+
+
+def test_stock_dataset_is_refused_with_the_fix(pair_folder):
+    model = build()
+    data = model.data_preprocessor(train_batch(pair_folder, None), True)
+    with pytest.raises(ValueError, match="type='MultiInstanceDataset'"):
+        model(**data, mode='loss')
+
+
+def test_dataset_of_another_number_of_instances_is_refused(pair_folder):
+    model = build()
+    data = model.data_preprocessor(train_batch(pair_folder, 3), True)
+    with pytest.raises(ValueError, match='dataset.num_instances=3'):
+        model(**data, mode='loss')
+
+
+def test_lambdas_set_after_building_are_refused(pair_folder):
+    model = build()
+    model.test_cfg['lambdas'] = [0.5]
+    with pytest.raises(ValueError, match='use_lambdas'):
+        predict(model, pair_folder)
+
+
+def test_lambdas_of_a_stock_model_are_refused():
+    chosen = use_lambdas(torch.nn.Linear(1, 1), [0])
+    with pytest.raises(ValueError, match='no MIMB'):
+        chosen.__enter__()

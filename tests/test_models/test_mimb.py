@@ -1,0 +1,114 @@
+import math
+
+import pytest
+import torch
+
+from mipnet_mmpose import MIMB, encode_lambdas, fold, unfold
+
+
+def formula(mimb, x, code):
+    """The paper's formula, written out from the weights."""
+    weights = mimb.state_dict()
+    pooled = x.mean(dim=(2, 3))
+    hidden = torch.relu(pooled @ weights['excite.0.weight'].T)
+    excite = torch.sigmoid(hidden @ weights['excite.2.weight'].T)
+    hidden = code @ weights['embed.0.weight'].T + weights['embed.0.bias']
+    mean, var = weights['embed.1.running_mean'], weights['embed.1.running_var']
+    hidden = (hidden - mean) / torch.sqrt(var + 1e-5)
+    hidden = torch.relu(hidden * weights['embed.1.weight'] + weights['embed.1.bias'])
+    embed = torch.sigmoid(
+        hidden @ weights['embed.3.weight'].T + weights['embed.3.bias']
+    )
+    return x * (excite * embed)[:, :, None, None]
+
+
+@pytest.mark.parametrize('num_instances', [1, 2, 4])
+def test_output_is_the_formula_of_the_paper(num_instances):
+    mimb = MIMB(16, num_instances).eval()
+    for parameter in mimb.parameters():
+        torch.nn.init.normal_(parameter)
+    mimb.embed[1].running_mean.normal_()
+    mimb.embed[1].running_var.uniform_(0.5, 2)
+    x, code = torch.randn(6, 16, 5, 3), torch.rand(6, num_instances)
+    torch.testing.assert_close(mimb(x, code), formula(mimb, x, code))
+
+
+def test_number_of_parameters_is_that_of_the_layers():
+    channels, hidden, num = 32, 8, 2
+    excite = 2 * channels * hidden
+    embed = num * hidden + hidden + 2 * hidden + hidden * channels + channels
+    assert sum(p.numel() for p in MIMB(channels).parameters()) == excite + embed
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_identity_gate_is_exactly_one(training, dtype):
+    mimb = MIMB(8, 3, init='identity').to(dtype).train(training)
+    x = torch.randn(6, 8, 4, 4, dtype=dtype)
+    assert torch.equal(mimb(x, torch.eye(3, dtype=dtype).repeat(2, 1)), x)
+
+
+def test_identity_learns_to_tell_instances_apart():
+    torch.manual_seed(0)
+    mimb = MIMB(8, 2, init='identity')
+    x, code = torch.rand(1, 8, 4, 4).expand(2, -1, -1, -1), torch.eye(2)
+    wanted = torch.stack([x[0] * 1.5, x[0] * 0.5])
+    optimizer = torch.optim.Adam(mimb.parameters(), lr=0.05)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = (mimb(x, code) - wanted).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert loss < 1e-3
+
+
+def test_one_row_can_be_trained():
+    mimb = MIMB(8, num_instances=1)
+    x = torch.randn(1, 8, 4, 4, requires_grad=True)
+    mimb(x, torch.ones(1, 1)).sum().backward()
+    assert x.grad.isfinite().all()
+
+
+def test_a_checkpoint_brings_the_gate_its_weights_belong_to():
+    trained, fresh = MIMB(8, init='identity'), MIMB(8, init='paper')
+    fresh.load_state_dict(trained.state_dict())
+    x = torch.randn(2, 8, 4, 4)
+    assert torch.equal(fresh.eval()(x, torch.eye(2)), x)
+
+
+def test_checkpoint_of_another_number_of_instances_is_refused():
+    with pytest.raises(ValueError, match='num_instances=3.*num_instances=2'):
+        MIMB(8, 2).load_state_dict(MIMB(8, 3).state_dict())
+
+
+@pytest.mark.parametrize(
+    'wrong', [dict(num_instances=0), dict(init='zero'), dict(reduction=9)]
+)
+def test_wrong_argument_is_named(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        MIMB(8, **wrong)
+
+
+def test_integer_lambda_is_one_hot_and_real_lambda_interpolates():
+    codes = encode_lambdas([0, 1, 2, 0.25, 1.5], 3)
+    expected = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.75, 0.25, 0], [0, 0.5, 0.5]]
+    torch.testing.assert_close(codes, torch.tensor(expected, dtype=torch.float32))
+    assert encode_lambdas([0], 1).tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize('value', [-0.1, 1.01, 7, math.nan, math.inf])
+def test_lambda_out_of_range_is_refused(value):
+    with pytest.raises(ValueError, match='outside 0 ... 1'):
+        encode_lambdas([0, value], 2)
+
+
+def test_empty_lambdas_are_refused():
+    with pytest.raises(ValueError, match='empty'):
+        encode_lambdas([], 2)
+
+
+def test_folding_is_sample_major_and_unfolds():
+    x = torch.arange(6.0).reshape(2, 3)
+    rows = fold(x, 3)
+    assert all(torch.equal(rows[b * 3 + i], x[b]) for b in range(2) for i in range(3))
+    assert torch.equal(unfold(rows, 3), x[:, None].expand(2, 3, 3))

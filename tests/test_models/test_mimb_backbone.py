@@ -1,0 +1,166 @@
+import copy
+
+import pytest
+import torch
+from mmengine.analysis import get_model_complexity_info
+from mmengine.hub import get_config
+from mmpose.registry import MODELS
+
+from mipnet_mmpose import MIMB, use_lambdas
+
+from ..conftest import hrnet_config
+
+RESNET = dict(type='ResNet', depth=18, out_indices=(0, 1, 2, 3))
+RESNET_PLACES = [
+    dict(module='layer4', position='before'),
+    dict(module='layer3', position='before'),
+]
+
+
+def evaluating(net):
+    net.eval()  # returns None for some stock backbones
+    return net
+
+
+def randomise(net):
+    """Give every MIMB a gate far from constant."""
+    for module in net.modules():
+        if isinstance(module, MIMB):
+            for parameter in module.parameters():
+                torch.nn.init.normal_(parameter)
+    return net
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'insert'),
+    [
+        (hrnet_config(), None),
+        (hrnet_config(), [dict(module='stage2', position='before')]),
+        (hrnet_config(), [dict(module='stage3', position='after')]),
+        (RESNET, RESNET_PLACES),
+    ],
+)
+@pytest.mark.parametrize('num_instances', [1, 2, 3])
+def test_rows_equal_running_the_network_once_per_lambda(
+    backbone, insert, num_instances
+):
+    cfg = dict(type='MIMBBackbone', backbone=backbone, num_instances=num_instances)
+    if insert:
+        cfg['insert'] = insert
+    net = evaluating(randomise(MODELS.build(cfg)))
+    x = torch.randn(3, 3, 64, 64)
+    with torch.no_grad():
+        together = net(x)
+        for i in range(num_instances):
+            with use_lambdas(net, [i]):
+                alone = net(x)
+            for level, one in zip(together, alone):
+                torch.testing.assert_close(
+                    level[i::num_instances], one, rtol=1e-5, atol=1e-5
+                )
+
+
+def test_levels_taken_off_before_the_first_mimb_are_folded():
+    cfg = dict(type='MIMBBackbone', backbone=RESNET, insert=RESNET_PLACES)
+    net = evaluating(MODELS.build(cfg))
+    assert [len(x) for x in net(torch.randn(2, 3, 64, 64))] == [4, 4, 4, 4]
+
+
+def test_paper_places_in_hrnet_hold_five_blocks():
+    net = MODELS.build(dict(type='MIMBBackbone', backbone=hrnet_config(8)))
+    channels = [[mimb.channels for mimb in place.mimbs] for place in net.mimbs]
+    assert channels == [[8, 16, 32, 64], [8]]
+
+
+@pytest.mark.slow
+def test_hrnet_w32_costs_what_the_paper_says():
+    name = 'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
+    stock = get_config(f'mmpose::body_2d_keypoint/topdown_heatmap/coco/{name}')
+    stock = dict(stock.model.backbone, init_cfg=None)
+    mipnet = dict(type='MIMBBackbone', backbone=stock)
+    cost = [
+        get_model_complexity_info(
+            torch.nn.Sequential(MODELS.build(copy.deepcopy(cfg))),
+            (3, 256, 192),
+            show_arch=False,
+        )
+        for cfg in (stock, mipnet)
+    ]
+    parameters = cost[1]['params'] / cost[0]['params'] - 1
+    assert parameters == pytest.approx(0.0024, abs=1e-4)
+    assert cost[1]['flops'] / cost[0]['flops'] == pytest.approx(1.38, abs=0.01)
+
+
+def test_one_instance_at_identity_is_the_stock_backbone():
+    torch.manual_seed(0)
+    stock = evaluating(MODELS.build(hrnet_config()))
+    cfg = dict(type='MIMBBackbone', backbone=hrnet_config(), num_instances=1)
+    net = evaluating(MODELS.build(dict(cfg, init='identity')))
+    report = net.load_state_dict(stock.state_dict(), strict=False)
+    assert not report.unexpected_keys
+    assert all(key.startswith('mimbs.') for key in report.missing_keys)
+    x = torch.randn(2, 3, 64, 64)
+    assert torch.equal(net(x)[0], stock(x)[0])
+
+
+def test_initialising_weights_keeps_the_identity():
+    cfg = dict(
+        type='MIMBBackbone',
+        backbone=dict(
+            hrnet_config(), init_cfg=dict(type='Normal', layer='Linear', std=1.0)
+        ),
+        init='identity',
+    )
+    net = MODELS.build(cfg)
+    net.init_weights()
+    mimb = net.mimbs[0].mimbs[0]
+    x = torch.randn(2, 8, 4, 4)
+    assert torch.equal(mimb(x, torch.eye(2)), x)
+
+
+def test_a_deep_copy_uses_its_own_blocks():
+    net = randomise(MODELS.build(dict(type='MIMBBackbone', backbone=hrnet_config())))
+    net.eval()
+    x = torch.randn(1, 3, 64, 64)
+    before = net(x)[0]
+    other = copy.deepcopy(net)
+    for parameter in other.mimbs.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert torch.equal(net(x)[0], before)
+    assert not torch.equal(other(x)[0], before)
+
+
+def test_building_leaves_running_statistics_and_modes_alone():
+    net = MODELS.build(dict(type='MIMBBackbone', backbone=hrnet_config()))
+    assert net.bn1.num_batches_tracked == 0 and net.bn1.running_mean.abs().sum() == 0
+    assert all(module.training for module in net.modules())
+
+
+def test_given_channels_take_the_place_of_the_dry_run():
+    cfg = dict(type='MIMBBackbone', backbone=hrnet_config())
+    net = MODELS.build(dict(cfg, channels=[[8, 16, 32, 64], [8]]))
+    assert net(torch.randn(2, 3, 64, 64))[0].shape == (4, 8, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ('insert', 'message'),
+    [
+        (
+            [dict(module='stage9', position='before')],
+            r"insert\[0\].*no submodule 'stage",
+        ),
+        ([dict(module='stage4', position='in')], r'insert\[0\].*position'),
+        ([dict(module='stage4', position='before'), {}], r'insert\[1\]'),
+        ([dict(module='transition2.0', position='before')], r'insert\[0\]'),
+        ([], 'insert is empty'),
+    ],
+)
+def test_wrong_place_is_named(insert, message):
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(dict(type='MIMBBackbone', backbone=hrnet_config(), insert=insert))
+
+
+def test_place_inside_a_residual_connection_is_refused():
+    insert = [dict(module='layer3.0.conv2', position='before')]
+    with pytest.raises(ValueError, match='folded rows meet rows'):
+        MODELS.build(dict(type='MIMBBackbone', backbone=RESNET, insert=insert))

@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from mipnet_mmpose import MIMB, MIMBNeck
+
+
+def test_rows_are_each_sample_under_each_lambda():
+    neck = MIMBNeck([8, None, 4], num_instances=3).eval()
+    feats = [torch.randn(2, c, 4, 4) for c in (8, 6, 4)]
+    outs = neck(feats)
+    for level, (x, out) in enumerate(zip(feats, outs)):
+        mimb = neck.mimbs[level]
+        for b in range(2):
+            for i in range(3):
+                alone = x[b : b + 1]
+                if isinstance(mimb, MIMB):
+                    alone = mimb(alone, torch.eye(3)[i : i + 1])
+                torch.testing.assert_close(out[b * 3 + i], alone[0])
+
+
+def test_one_instance_at_identity_changes_nothing():
+    neck = MIMBNeck(8, num_instances=1, init='identity')
+    x = torch.randn(2, 8, 4, 4)
+    assert torch.equal(neck((x,))[0], x)
+
+
+@pytest.mark.parametrize('in_channels', [16, [8, 8], [None, 8]])
+def test_features_that_do_not_fit_name_the_key(in_channels):
+    with pytest.raises(ValueError, match=r'model.neck.in_channels is .*\[8\]'):
+        MIMBNeck(in_channels)([torch.randn(1, 8, 4, 4)])
+
+
+@pytest.mark.parametrize('wrong', [0, -1, 1.5])
+def test_wrong_number_of_instances_is_refused(wrong):
+    with pytest.raises(ValueError, match='num_instances'):
+        MIMBNeck(8, num_instances=wrong)

@@ -1,0 +1,283 @@
+"""Train MIPNet beside its baseline on a synthetic crowd and compare them.
+
+Data, training and evaluation are what a user would run: tools/synthcrowd.py of
+this repository, tools/train.py and tools/test.py of MMPose.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+CONFIGS = REPO / 'configs' / 'synthcrowd'
+MODELS = {
+    'baseline': CONFIGS / 'td-hm_hrnet-small_14e_synthcrowd-128x96.py',
+    'MIPNet': CONFIGS / 'td-hm_mipnet-hrnet-small_14e_synthcrowd-128x96.py',
+}
+PERSONS = {'all': 'val', 'overlapped half': 'val-overlapped'}
+BOXES = {'all boxes': None, 'one box per pair': 'one_box_per_pair.json'}
+METRICS = {'AP': 'AP', 'AP50': 'AP .5', 'AR': 'AR', 'AR50': 'AR .5'}
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/quickstart'))
+    parser.add_argument('--seed', type=int, default=0, help='of data and training')
+    parser.add_argument('--images', type=int, default=800, help='to train on')
+    parser.add_argument('--test-images', type=int, default=300)
+    parser.add_argument('--epochs', type=int, default=14, help='of both models')
+    parser.add_argument(
+        '--overlap', default='0.2-0.8', help='box IoU of the closest pair'
+    )
+    return parser.parse_args()
+
+
+def mmpose_tool(name):
+    """A script that MMPose installs, found without importing MMPose."""
+    package = Path(importlib.util.find_spec('mmpose').origin).parent
+    for folder in (package / '.mim' / 'tools', package.parent / 'tools'):
+        if (folder / name).is_file():
+            return folder / name
+    sys.exit(f'quickstart: MMPose in {package} has no tools/{name}')
+
+
+def run(title, command, log):
+    """Run a command, its output in a log file and its progress on one line."""
+    start = time.time()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    path = os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')]))
+    with log.open('w') as stream:
+        process = subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors='replace',
+            env=dict(os.environ, PYTHONPATH=path),
+        )
+        for line in process.stdout:
+            stream.write(line)
+            progress = re.search(
+                r'Epoch\((?:train|val|test)\).*?\[.*?(?=  +(?:lr|eta|time|coco))|'
+                r'\d+/\d+ images',
+                line,
+            )
+            if progress:
+                eta = re.search(r'eta: (\S+)', line)
+                loss = re.search(r'loss: (\S+)', line)
+                show(
+                    f'{title}: {progress[0].strip()}'
+                    + (f', loss {loss[1]}' if loss else '')
+                    + (f', eta {eta[1]}' if eta else '')
+                )
+    if process.wait():
+        print(f'\n{"".join(log.read_text().splitlines(True)[-15:])}', file=sys.stderr)
+        sys.exit(f'quickstart: {title} failed, see {log}')
+    show(f'{title}: done in {time.time() - start:.0f} s', end='\n')
+
+
+def show(text, end='\r'):
+    """Rewrite the progress line; one line each where there is no terminal."""
+    if sys.stdout.isatty():
+        print(f'{text:<{shutil.get_terminal_size().columns - 1}}', end=end, flush=True)
+    else:
+        print(text, flush=True)
+
+
+def make_data(args, data):
+    """A training and a test set, and the half of the test images that overlaps."""
+    tool = REPO / 'tools' / 'synthcrowd.py'
+    for name, images, seed in (
+        ('train', args.images, 2 * args.seed + 1),
+        ('val', args.test_images, 2 * args.seed),
+    ):
+        command = [tool, data / name, '--images', images, '--seed', seed]
+        command += ['--overlap', args.overlap, '--workers', os.cpu_count() or 1]
+        run(f'SynthCrowd {name}', command, args.out / 'logs' / f'synthcrowd-{name}.log')
+
+    val = json.loads((data / 'val' / 'annotations.json').read_text())
+    overlap = {image['id']: 0.0 for image in val['images']}
+    for person in val['annotations']:
+        image_id = person['image_id']
+        overlap[image_id] = max(overlap[image_id], person['max_iou'])
+    half = set(sorted(overlap, key=overlap.get)[len(overlap) // 2 :])
+    folder = data / 'val-overlapped'
+    folder.mkdir(exist_ok=True)
+    val['images'] = [image for image in val['images'] if image['id'] in half]
+    val['annotations'] = [a for a in val['annotations'] if a['image_id'] in half]
+    (folder / 'annotations.json').write_text(json.dumps(val))
+    boxes = json.loads((data / 'val' / 'one_box_per_pair.json').read_text())
+    boxes = [box for box in boxes if box['image_id'] in half]
+    (folder / 'one_box_per_pair.json').write_text(json.dumps(boxes))
+
+
+def train(args, name, config, data):
+    """Train with MMPose's tool; an interrupted training is resumed."""
+    dataset = 'train_dataloader.dataset' + ('.dataset' if name == 'MIPNet' else '')
+    work_dir = args.out / name
+    command = [mmpose_tool('train.py'), config, '--work-dir', work_dir, '--resume']
+    command += ['--no-validate', '--cfg-options', f'{dataset}.data_root={data}/']
+    command += [f'train_cfg.max_epochs={args.epochs}', f'randomness.seed={args.seed}']
+    command += [f'param_scheduler.1.end={args.epochs}', 'auto_scale_lr.enable=False']
+    run(f'training {name}', command, args.out / 'logs' / f'train-{name}.log')
+    return work_dir / f'epoch_{args.epochs}.pth'
+
+
+def evaluate(args, name, config, checkpoint, data, persons, boxes):
+    """Evaluate with MMPose's tool, on some persons with some boxes."""
+    title = f'{name}, {persons}, {boxes}'
+    stem = re.sub(r'\W+', '-', title)
+    metrics = args.out / 'metrics' / f'{stem}.json'
+    metrics.parent.mkdir(exist_ok=True)
+    folder = PERSONS[persons]
+    ann_file = f'{folder}/annotations.json'
+    command = [mmpose_tool('test.py'), config, checkpoint, '--out', metrics]
+    command += ['--work-dir', args.out / name / 'test', '--cfg-options']
+    command += [f'test_dataloader.dataset.data_root={data}/']
+    command += [f'test_dataloader.dataset.ann_file={ann_file}']
+    command += [f'test_evaluator.ann_file={data / ann_file}']
+    if BOXES[boxes]:
+        box_file = data / folder / BOXES[boxes]
+        command += [f'test_dataloader.dataset.bbox_file={box_file}']
+    run(f'testing {title}', command, args.out / 'logs' / f'test-{stem}.log')
+    return json.loads(metrics.read_text())
+
+
+def table(results):
+    """The results as a Markdown table, in per cent."""
+    lines = ['| persons | boxes | model | ' + ' | '.join(METRICS) + ' |']
+    lines.append('| --- | --- | --- |' + ' ---: |' * len(METRICS))
+    for (persons, boxes, name), metrics in results.items():
+        values = ' | '.join(
+            f'{100 * metrics[f"coco/{key}"]:.1f}' for key in METRICS.values()
+        )
+        lines.append(f'| {persons} | {boxes} | {name} | {values} |')
+    return '\n'.join(lines)
+
+
+def compare_picture(path, checkpoints, data, rows=6):
+    """The same crops with the truth, the baseline's pose, and MIPNet's for each λ.
+
+    The crops are spread evenly over the overlapped half, by overlap.
+    """
+    sys.path.insert(0, str(REPO))
+    import cv2
+    import numpy as np
+    from mmpose.apis import inference_topdown, init_model
+
+    import mipnet_mmpose  # noqa: F401 (before mmpose.apis)
+    from mipnet_mmpose.visualization import COLORS, draw_poses
+
+    val = json.loads((data / 'val-overlapped' / 'annotations.json').read_text())
+    boxes = json.loads((data / 'val-overlapped' / 'one_box_per_pair.json').read_text())
+    by_image = {}
+    for person in val['annotations']:
+        by_image.setdefault(person['image_id'], []).append(person)
+    front = []
+    for box in boxes:
+        persons = by_image[box['image_id']]
+        person = next(p for p in persons if p['bbox'] == box['bbox'])
+        front.append((person['max_iou'], person, persons))
+    front = sorted((f for f in front if f[0] >= 0.3), key=lambda f: f[0])
+    picks = [
+        front[int((i + 0.5) * len(front) / rows)] for i in range(min(rows, len(front)))
+    ]
+
+    models = {
+        name: init_model(str(MODELS[name]), str(checkpoints[name]), device='cpu')
+        for name in MODELS
+    }
+    skeleton = models['baseline'].dataset_meta['skeleton_links']
+    names = {image['id']: image['file_name'] for image in val['images']}
+    width, height, bar = 240, 320, 34
+    strips = []
+    for _, person, persons in picks:
+        image = cv2.imread(str(data / 'val' / 'images' / names[person['image_id']]))
+        x, y, w, h = person['bbox']
+        sibling = max(
+            (p for p in persons if p is not person),
+            key=lambda p: (
+                -np.hypot(
+                    p['bbox'][0] + p['bbox'][2] / 2 - x - w / 2,
+                    p['bbox'][1] + p['bbox'][3] / 2 - y - h / 2,
+                )
+            ),
+        )
+        box = np.array([[x, y, x + w, y + h]], np.float32)
+        poses = {n: inference_topdown(m, image, box)[0] for n, m in models.items()}
+        meta = poses['baseline'].metainfo
+        scale = np.array([width, height]) / meta['input_scale']
+        offset = meta['input_center'] - np.array(meta['input_scale']) / 2
+        matrix = np.diag(scale) @ np.c_[np.eye(2), -offset]
+        crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC)
+
+        def drawn(keypoints, visible, colors, crop=crop, scale=scale, offset=offset):
+            keypoints = (np.array(keypoints) - offset) * scale
+            return draw_poses(crop, keypoints, np.array(visible), skeleton, colors)
+
+        truth = np.array([p['keypoints'] for p in (person, sibling)]).reshape(2, 17, 3)
+        cells = [drawn(truth[..., :2], truth[..., 2] / 2, COLORS[:2], crop)]
+        pose = poses['baseline'].pred_instances
+        cells.append(drawn(pose.keypoints, pose.keypoint_scores, COLORS[4:5]))
+        pose = poses['MIPNet'].pred_instances
+        for i in range(2):
+            cells.append(
+                drawn(pose.keypoints[[i]], pose.keypoint_scores[[i]], COLORS[i : i + 1])
+            )
+        strips.append(np.hstack(cells))
+    header = np.full((bar, 4 * width, 3), 255, np.uint8)
+    titles = ('truth: two people, one box', 'baseline', 'MIPNet, lambda = 0')
+    for i, title in enumerate((*titles, 'MIPNet, lambda = 1')):
+        cv2.putText(
+            header,
+            title,
+            (i * width + 8, 23),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.5,
+            (30, 30, 30),
+            1,
+            cv2.LINE_AA,
+        )
+    cv2.imwrite(str(path), np.vstack([header, *strips]))
+
+
+def main():
+    args = parse_args()
+    start = time.time()
+    args.out = args.out.resolve()
+    args.out.mkdir(parents=True, exist_ok=True)
+    settings = {k: v for k, v in vars(args).items() if k != 'out'}
+    settings_file = args.out / 'settings.json'
+    if not settings_file.exists() or json.loads(settings_file.read_text()) != settings:
+        for name in (*MODELS, 'data', 'metrics', 'logs'):
+            shutil.rmtree(args.out / name, ignore_errors=True)
+        settings_file.write_text(json.dumps(settings))
+
+    data = args.out / 'data'
+    make_data(args, data)
+    checkpoints = {n: train(args, n, config, data) for n, config in MODELS.items()}
+    results = {
+        (persons, boxes, name): evaluate(
+            args, name, config, checkpoints[name], data, persons, boxes
+        )
+        for persons in PERSONS
+        for boxes in BOXES
+        for name, config in MODELS.items()
+    }
+    text = table(results)
+    (args.out / 'table.md').write_text(text + '\n')
+    compare_picture(args.out / 'compare.png', checkpoints, data)
+    print(f'\n{text}\n')
+    print(f'{args.out / "compare.png"}')
+    print(f'{time.time() - start:.0f} s in all')
+
+
+if __name__ == '__main__':
+    main()
