@@ -18,8 +18,8 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = REPO / 'configs' / 'synthcrowd'
 MODELS = {
-    'baseline': CONFIGS / 'td-hm_hrnet-small_14e_synthcrowd-128x96.py',
-    'MIPNet': CONFIGS / 'td-hm_mipnet-hrnet-small_14e_synthcrowd-128x96.py',
+    'baseline': CONFIGS / 'td-hm_res18-small_8e_synthcrowd-128x96.py',
+    'MIPNet': CONFIGS / 'td-hm_mipnet-res18-small_8e_synthcrowd-128x96.py',
 }
 PERSONS = {'all': 'val', 'overlapped half': 'val-overlapped'}
 BOXES = {'all boxes': None, 'one box per pair': 'one_box_per_pair.json'}
@@ -30,12 +30,10 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, default=Path('work_dirs/quickstart'))
     parser.add_argument('--seed', type=int, default=0, help='of data and training')
-    parser.add_argument('--images', type=int, default=800, help='to train on')
+    parser.add_argument('--images', type=int, default=1500, help='to train on')
     parser.add_argument('--test-images', type=int, default=300)
-    parser.add_argument('--epochs', type=int, default=14, help='of both models')
-    parser.add_argument(
-        '--overlap', default='0.2-0.8', help='box IoU of the closest pair'
-    )
+    parser.add_argument('--epochs', type=int, default=8, help='of both models')
+    parser.add_argument('--overlap', default='0.5-0.85', help='box IoU of the pairs')
     return parser.parse_args()
 
 
@@ -99,7 +97,8 @@ def make_data(args, data):
         ('val', args.test_images, 2 * args.seed),
     ):
         command = [tool, data / name, '--images', images, '--seed', seed]
-        command += ['--overlap', args.overlap, '--workers', os.cpu_count() or 1]
+        command += ['--persons', '2-2', '--overlap', args.overlap]
+        command += ['--workers', os.cpu_count() or 1]
         run(f'SynthCrowd {name}', command, args.out / 'logs' / f'synthcrowd-{name}.log')
 
     val = json.loads((data / 'val' / 'annotations.json').read_text())

@@ -1,4 +1,4 @@
-_base_ = ['./td-hm_hrnet-small_20e_synthcrowd-128x96.py']
+_base_ = ['./td-hm_hrnet-w32_8xb64-20e_synthcrowd-256x192.py']
 
 # instances per box
 num_instances = 2

@@ -3,20 +3,20 @@ _base_ = ['mmpose::_base_/default_runtime.py']
 custom_imports = dict(imports=['mipnet_mmpose'])
 
 # runtime
-train_cfg = dict(max_epochs=20, val_interval=20)
+train_cfg = dict(max_epochs=8, val_interval=8)
 
 # optimizer
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.01))
 
 # learning policy
 param_scheduler = [
-    dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
-    dict(type='CosineAnnealingLR', end=20, eta_min=2e-5, convert_to_iter_based=True),
+    dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),
+    dict(type='CosineAnnealingLR', end=8, eta_min=2e-5, convert_to_iter_based=True),
 ]
 
 # hooks
 default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=5, max_keep_ckpts=1)
+    logger=dict(interval=25), checkpoint=dict(interval=2, max_keep_ckpts=1)
 )
 
 # codec settings
@@ -31,45 +31,19 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
     ),
+    # half of ResNet-18's width
     backbone=dict(
-        type='HRNet',
-        in_channels=3,
-        extra=dict(
-            stage1=dict(
-                num_modules=1,
-                num_branches=1,
-                block='BOTTLENECK',
-                num_blocks=(2,),
-                num_channels=(32,),
-            ),
-            stage2=dict(
-                num_modules=1,
-                num_branches=2,
-                block='BASIC',
-                num_blocks=(2, 2),
-                num_channels=(16, 32),
-            ),
-            stage3=dict(
-                num_modules=1,
-                num_branches=3,
-                block='BASIC',
-                num_blocks=(2, 2, 2),
-                num_channels=(16, 32, 64),
-            ),
-            stage4=dict(
-                num_modules=1,
-                num_branches=4,
-                block='BASIC',
-                num_blocks=(2, 2, 2, 2),
-                num_channels=(16, 32, 64, 128),
-            ),
-        ),
+        type='ResNet',
+        depth=18,
+        stem_channels=32,
+        base_channels=32,
     ),
     head=dict(
         type='HeatmapHead',
-        in_channels=16,
+        in_channels=256,
         out_channels=17,
-        deconv_out_channels=None,
+        deconv_out_channels=(64, 64, 64),
+        deconv_kernel_sizes=(4, 4, 4),
         loss=dict(type='KeypointMSELoss', use_target_weight=True, loss_weight=100.0),
         decoder=codec,
     ),
@@ -89,8 +63,8 @@ train_pipeline = [
     dict(
         type='RandomBBoxTransform',
         shift_prob=0.0,
-        scale_factor=(0.8, 1.25),
-        rotate_factor=20.0,
+        scale_factor=(0.85, 1.15),
+        rotate_prob=0.0,
     ),
     dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='GenerateTarget', encoder=codec),
@@ -105,9 +79,9 @@ val_pipeline = [
 
 # data loaders
 train_dataloader = dict(
-    batch_size=32,
-    num_workers=1,
-    persistent_workers=True,
+    batch_size=16,
+    num_workers=0,  # on two cores a worker would take from the training
+    persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
@@ -120,8 +94,8 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     batch_size=64,
-    num_workers=1,
-    persistent_workers=True,
+    num_workers=0,
+    persistent_workers=False,
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
