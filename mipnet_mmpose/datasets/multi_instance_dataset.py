@@ -1,11 +1,9 @@
-import copy
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Optional, Sequence
 
 import numpy as np
-from mmengine.config import ConfigDict
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.logging import print_log
-from mmpose.datasets.transforms import GenerateTarget
+from mmpose.datasets.transforms import GenerateTarget, KeypointConverter
 from mmpose.registry import DATASETS
 
 from .siblings import SiblingIndex
@@ -41,21 +39,38 @@ class MultiInstanceDataset:
             )
         self.num_instances = num_instances
         self.min_keypoints = min_keypoints
-        cfg = copy.deepcopy(dataset)
-        if cfg.get('data_mode', 'topdown') != 'topdown':
-            raise ValueError(
-                f"dataset.data_mode is {cfg['data_mode']!r}: only 'topdown' datasets "
-                'have one person per sample'
-            )
-        swapped = _swap_target_generators(cfg, num_instances, min_keypoints)
-        self.generates_targets = swapped > 0
-        self.dataset = DATASETS.build(cfg)
-        if not self.generates_targets and not self.dataset.test_mode:
+        self.dataset = DATASETS.build(dataset)
+        self.generates_targets = False
+        for part in _walk(self.dataset):
+            mode = getattr(part, 'data_mode', 'topdown')
+            if mode != 'topdown':
+                raise ValueError(
+                    f'dataset.data_mode of {type(part).__name__} is {mode!r}: only '
+                    "'topdown' datasets have one person per sample"
+                )
+            if hasattr(part, 'pipeline'):
+                self.generates_targets |= self._swap_target_generator(part.pipeline)
+        if not self.generates_targets and not self.test_mode:
             raise ValueError(
                 'dataset.pipeline has no GenerateTarget, which MultiInstanceDataset '
                 'would put the targets of the siblings in place of'
             )
+        self._add_siblings: Optional[AddSiblings] = None
         self._indexed = False
+
+    def _swap_target_generator(self, pipeline: Compose) -> bool:
+        swapped = False
+        for i, transform in enumerate(pipeline.transforms):
+            if isinstance(transform, GenerateTarget):
+                pipeline.transforms[i] = GenerateMultiInstanceTarget(
+                    transform.encoder_cfg,
+                    num_instances=self.num_instances,
+                    min_keypoints=self.min_keypoints,
+                    multilevel=transform.multilevel,
+                    use_dataset_keypoint_weights=transform.use_dataset_keypoint_weights,
+                )
+                swapped = True
+        return swapped
 
     @property
     def metainfo(self) -> dict:
@@ -64,16 +79,38 @@ class MultiInstanceDataset:
 
     @property
     def test_mode(self) -> bool:
-        """bool: of the stock dataset."""
-        return self.dataset.test_mode
+        """bool: whether every stock dataset inside is in test mode."""
+        return all(part.test_mode for part in _walk(self.dataset) if _is_leaf(part))
+
+    @property
+    def pipeline(self) -> Compose:
+        """Compose: of the stock dataset; the hook that switches it sets it."""
+        return self.dataset.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Compose) -> None:
+        self._swap_target_generator(pipeline)
+        if self._add_siblings is not None:
+            pipeline.transforms.insert(0, self._add_siblings)
+        self.dataset.pipeline = pipeline
 
     def full_init(self) -> None:
         """Load the annotations and build the sibling index."""
         self.dataset.full_init()
         if self.generates_targets and not self._indexed:
-            for leaf in _leaves(self.dataset):
-                index = build_sibling_index(leaf, self.min_keypoints)
-                leaf.pipeline.transforms.insert(0, AddSiblings(index))
+            outer = []
+            for part in _walk(self.dataset):
+                transforms = getattr(part, 'pipeline', Compose([])).transforms
+                converters = [t for t in transforms if isinstance(t, KeypointConverter)]
+                if not _is_leaf(part):
+                    outer += converters
+                    continue
+                add = AddSiblings(
+                    build_sibling_index(part, converters + outer, self.min_keypoints)
+                )
+                transforms.insert(0, add)
+                if part is self.dataset:
+                    self._add_siblings = add
         self._indexed = True
 
     def __len__(self) -> int:
@@ -103,8 +140,17 @@ class AddSiblings:
         return f'AddSiblings(samples={len(self.index)})'
 
 
-def build_sibling_index(dataset: BaseDataset, min_keypoints: int) -> SiblingIndex:
-    """Read every annotation of a stock dataset once."""
+def build_sibling_index(
+    dataset: BaseDataset, converters: Sequence[KeypointConverter], min_keypoints: int
+) -> SiblingIndex:
+    """Read every annotation of a stock dataset once.
+
+    Args:
+        dataset (BaseDataset): A top-down dataset.
+        converters (Sequence[KeypointConverter]): What its pipelines do to the
+            keypoints of a person, in their order.
+        min_keypoints (int): As for :class:`SiblingIndex`.
+    """
     keys, centers, keypoints, visible = [], [], [], []
     for i in range(len(dataset)):
         info = BaseDataset.get_data_info(dataset, i)
@@ -113,8 +159,15 @@ def build_sibling_index(dataset: BaseDataset, min_keypoints: int) -> SiblingInde
         centers.append(box.mean(axis=0))
         keypoints.append(info['keypoints'][0, :, :2])
         visible.append(info['keypoints_visible'][0])
+    people = dict(keypoints=np.array(keypoints), keypoints_visible=np.array(visible))
+    for converter in converters:
+        people = converter.transform(people)
     index = SiblingIndex(
-        keys, np.array(centers), np.array(keypoints), np.array(visible), min_keypoints
+        keys,
+        np.array(centers),
+        people['keypoints'].astype(np.float32),
+        people['keypoints_visible'],
+        min_keypoints,
     )
     with_sibling = sum(len(index[i][0]) > 0 for i in range(len(index)))
     print_log(
@@ -125,38 +178,14 @@ def build_sibling_index(dataset: BaseDataset, min_keypoints: int) -> SiblingInde
     return index
 
 
-def _swap_target_generators(cfg: Any, num_instances: int, min_keypoints: int) -> int:
-    """Swap ``GenerateTarget`` in every pipeline of a dataset config."""
-    swapped = 0
-    for transform in cfg.get('pipeline') or ():
-        if not isinstance(transform, dict):
-            continue
-        if transform.get('type') in (
-            'GenerateTarget',
-            'mmpose.GenerateTarget',
-            GenerateTarget,
-            'GenerateMultiInstanceTarget',
-            GenerateMultiInstanceTarget,
-        ):
-            transform.update(
-                type='GenerateMultiInstanceTarget',
-                num_instances=num_instances,
-                min_keypoints=min_keypoints,
-            )
-            swapped += 1
-    inner = [cfg['dataset']] if 'dataset' in cfg else cfg.get('datasets', ())
-    for dataset in inner:
-        if isinstance(dataset, (dict, ConfigDict)):
-            swapped += _swap_target_generators(dataset, num_instances, min_keypoints)
-    return swapped
+def _is_leaf(dataset: Any) -> bool:
+    return not hasattr(dataset, 'datasets') and not hasattr(dataset, 'dataset')
 
 
-def _leaves(dataset: Any) -> Iterator[BaseDataset]:
-    """The datasets with annotations inside wrappers of datasets."""
-    if hasattr(dataset, 'datasets'):
-        for inner in dataset.datasets:
-            yield from _leaves(inner)
-    elif hasattr(dataset, 'dataset'):
-        yield from _leaves(dataset.dataset)
-    else:
-        yield dataset
+def _walk(dataset: Any) -> Iterator[Any]:
+    """A dataset and the datasets inside it, the outer ones first."""
+    yield dataset
+    if not _is_leaf(dataset):
+        inner = dataset.datasets if hasattr(dataset, 'datasets') else [dataset.dataset]
+        for part in inner:
+            yield from _walk(part)

@@ -15,7 +15,8 @@ class SiblingIndex:
         image_keys (Sequence): what identifies the image of each of P samples.
         centers (np.ndarray): box centres in pixels of the image, (P, 2).
         keypoints (np.ndarray): in pixels of the image, (P, K, 2).
-        visible (np.ndarray): above 0 where labelled, (P, K).
+        visible (np.ndarray): above 0 where labelled, (P, K); or with the weight
+            of each visibility beside it, (P, K, 2), as MMPose has it.
         min_keypoints (int): a person with fewer labelled keypoints is nobody's
             sibling.
     """
@@ -33,7 +34,8 @@ class SiblingIndex:
         by_image = defaultdict(list)
         for index, key in enumerate(image_keys):
             by_image[key].append(index)
-        labelled = (visible > 0).sum(axis=1) >= min_keypoints
+        labelled = visible[..., 0] if visible.ndim == 3 else visible
+        labelled = (labelled > 0).sum(axis=1) >= min_keypoints
 
         self._order = [np.zeros(0, np.int32)] * len(image_keys)
         for members in by_image.values():
@@ -50,7 +52,7 @@ class SiblingIndex:
         return len(self._end)
 
     def __getitem__(self, index: int) -> Tuple[np.ndarray, np.ndarray]:
-        """Keypoints (S, K, 2) and visibility (S, K), nearest box centre first."""
+        """Keypoints (S, K, 2) and visibility (S, K, ...), nearest box centre first."""
         start = self._end[index - 1] if index else 0
         others = self._order[start : self._end[index]]
         return self.keypoints[others], self.visible[others]

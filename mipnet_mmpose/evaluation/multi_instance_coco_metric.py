@@ -93,16 +93,16 @@ class MultiInstanceCocoMetric(CocoMetric):
             metrics = OrderedDict(self._do_python_keypoint_eval(prefix))
             if self.num_instances == 1:
                 return metrics
-            for i in range(self.num_instances):
+            for i, value in enumerate(preds[0]['lambdas']):
                 alone = {
                     img_id: [p for p in persons if p['instance'] == i]
                     for img_id, persons in images.items()
                 }
-                logger.info(f'Evaluating instance {i} alone...')
-                prefix = osp.join(tmp_dir, f'lambda{i}')
+                logger.info(f'Evaluating lambda = {value:g} alone...')
+                prefix = osp.join(tmp_dir, f'instance{i}')
                 self.results2json(self._suppress(alone), outfile_prefix=prefix)
-                for name, value in self._do_python_keypoint_eval(prefix):
-                    metrics[f'lambda{i}/{name}'] = value
+                for name, result in self._do_python_keypoint_eval(prefix):
+                    metrics[f'lambda{value:g}/{name}'] = result
         return metrics
 
     def _load_ground_truth(self, gts: Sequence[dict], prefix: str) -> None:

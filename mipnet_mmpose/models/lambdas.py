@@ -18,7 +18,7 @@ class LambdaModule(nn.Module):
     """
 
     def _init_lambdas(self, num_instances: int) -> None:
-        if not isinstance(num_instances, int) or num_instances < 1:
+        if type(num_instances) is not int or num_instances < 1:
             raise ValueError(
                 f'{type(self).__name__}: num_instances must be an integer of '
                 f'at least 1, got {num_instances!r}'

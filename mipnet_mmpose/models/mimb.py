@@ -72,7 +72,7 @@ class MIMB(BaseModule):
             Defaults to ``'paper'``.
 
     Shape:
-        x ``(M, C, H, W)``, code ``(M, N)`` → ``(M, C, H, W)``.
+        x ``(M, C, H, W)``, or pooled ``(M, C)``, code ``(M, N)`` → as x.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class MIMB(BaseModule):
 
     def squeeze(self, x: Tensor) -> Tensor:
         """Global average pool, (M, C, H, W) → (M, C)."""
-        return x.flatten(2).mean(2)
+        return x.flatten(2).mean(2) if x.dim() > 2 else x
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         """Modulate the features of M crops, each for the instance in its code."""
@@ -142,7 +142,8 @@ class MIMB(BaseModule):
             # batch norm refuses one row; two equal rows normalise alike
             code = code.expand(2, -1)
         gate = self.excite(self.squeeze(x)) * self.embed(code)[: len(x)]
-        return x * (gate * self.gate_scale)[..., None, None]
+        gate = gate * self.gate_scale
+        return x * gate.reshape(*gate.shape, *[1] * (x.dim() - 2))
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         weight = state_dict.get(f'{prefix}embed.0.weight')

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import Compose, pseudo_collate
 from mmpose.codecs import MSRAHeatmap
 from mmpose.registry import DATASETS
 from torch.utils.data import DataLoader
@@ -222,6 +222,75 @@ def test_combined_datasets_keep_their_images_apart(coco_folder, tmp_path):
         assert instances.target_instances.tolist() == [[0, 1]]
 
 
+@pytest.mark.parametrize('combined', [False, True])
+def test_converted_keypoints_are_converted_for_the_sibling(coco_folder, combined):
+    """Both persons in one box, so that each is the other's sibling."""
+    same = dict(bbox=[20, 10, 70, 95])
+    folder = coco_folder(
+        [person(1, 1, 25, 15, 60, 80, **same), person(2, 1, 25, 15, 60, 80, **same)]
+    )
+    mapping = [(i, (5 * i) % 14) for i in range(14)]
+    converter = dict(type='KeypointConverter', num_keypoints=14, mapping=mapping)
+    pipeline = train_pipeline(REGRESSION, augment=False)
+    if combined:
+        stock = coco_dataset_config(folder, [dict(type='LoadImage'), converter])
+        cfg = dict(
+            type='CombinedDataset',
+            metainfo=dict(from_file='configs/_base_/datasets/crowdpose.py'),
+            datasets=[stock],
+            pipeline=pipeline[1:],
+        )
+    else:
+        cfg = coco_dataset_config(folder, [pipeline[0], converter, *pipeline[1:]])
+    dataset = DATASETS.build(dict(type='MultiInstanceDataset', dataset=cfg))
+    dataset.full_init()
+    first, second = (targets(dataset[i]) for i in range(2))
+    for name in ('keypoint_labels', 'keypoint_weights'):
+        torch.testing.assert_close(first[name][1], second[name][0])
+        torch.testing.assert_close(first[name][0], second[name][1])
+
+
+def test_a_pipeline_switched_in_training_takes_effect(coco_folder):
+    """As MMPose's PipelineSwitchHook sets it."""
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)])
+    dataset = build(folder, train_pipeline(augment=False))
+    dataset.pipeline = Compose(train_pipeline(REGRESSION, augment=False))
+    for _ in range(2):
+        sample = dataset[0]
+        assert targets(sample)['keypoint_labels'].shape == (2, 17, 2)
+        order = sample['data_samples'].gt_instances.target_instances
+        assert order.tolist() == [[0, 1]]
+
+
+def test_repeated_datasets_are_wrapped(coco_folder):
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)])
+    stock = coco_dataset_config(folder, train_pipeline(augment=False))
+    cfg = dict(type='RepeatDataset', dataset=stock, times=2)
+    dataset = DATASETS.build(dict(type='MultiInstanceDataset', dataset=cfg))
+    assert not dataset.test_mode and len(dataset) == 4
+    order = dataset[3]['data_samples'].gt_instances.target_instances
+    assert order.tolist() == [[0, 1]]
+
+
+def test_small_box_in_a_large_image_is_cropped_as_recorded(coco_folder):
+    people = [person(i, 1, 3500 + 3 * i, 2000, 8, 12) for i in (1, 2)]
+    folder = coco_folder(people, size=(4000, 3000))
+    codec = dict(REGRESSION, input_size=(288, 384))
+    dataset = build(folder, train_pipeline(codec))
+    for seed in range(6):
+        np.random.seed(seed)
+        assert dataset[seed % 2]['inputs'].shape == (3, 384, 288)
+
+
+def test_target_generator_in_a_stock_dataset_is_named(coco_folder):
+    pipeline = train_pipeline(augment=False)
+    pipeline[3]['type'] = 'GenerateMultiInstanceTarget'
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
+    stock = DATASETS.build(coco_dataset_config(folder, pipeline))
+    with pytest.raises(ValueError, match='wrap the dataset'):
+        stock[0]
+
+
 def test_pipeline_without_targets_is_named(coco_folder):
     folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
     stock = coco_dataset_config(folder, val_pipeline())
@@ -232,7 +301,7 @@ def test_pipeline_without_targets_is_named(coco_folder):
 def test_bottom_up_dataset_is_named(coco_folder):
     folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
     stock = coco_dataset_config(folder, train_pipeline(), data_mode='bottomup')
-    with pytest.raises(ValueError, match="data_mode is 'bottomup'"):
+    with pytest.raises(ValueError, match="data_mode of CocoDataset is 'bottomup'"):
         DATASETS.build(dict(type='MultiInstanceDataset', dataset=stock))
 
 

@@ -1,6 +1,7 @@
 """The parts inside MMPose's own estimator."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -267,3 +268,51 @@ def test_lambdas_of_a_stock_model_are_refused():
     chosen = use_lambdas(torch.nn.Linear(1, 1), [0])
     with pytest.raises(ValueError, match='no MIMB'):
         chosen.__enter__()
+
+
+def test_a_loss_that_sums_over_the_batch_keeps_the_scale_of_the_stock_model(
+    pair_folder,
+):
+    """Though the config does not name MultiInstanceLoss."""
+    codec = dict(
+        type='SimCCLabel', input_size=(96, 128), sigma=4.0, simcc_split_ratio=2.0
+    )
+    head = dict(
+        type='SimCCHead',
+        in_channels=8,
+        out_channels=17,
+        input_size=(96, 128),
+        in_featuremap_size=(24, 32),
+        simcc_split_ratio=2.0,
+        deconv_out_channels=None,
+        loss=dict(type='KLDiscretLoss', use_target_weight=True),
+        decoder=codec,
+    )
+    (pair_folder / 'annotations.json').write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=1, file_name='000001.png', width=160, height=120)],
+                annotations=[person(3, 1, 30, 20, 70, 80)],
+                categories=[dict(id=1, name='person')],
+            )
+        )
+    )
+    losses, state = [], None
+    for wrapped in (False, True):
+        cfg = dict(type='TopdownPoseEstimator', backbone=hrnet_config(), head=head)
+        data_cfg = coco_dataset_config(
+            pair_folder, train_pipeline(codec, augment=False)
+        )
+        if wrapped:
+            cfg['neck'] = dict(type='MIMBNeck', in_channels=8, init='identity')
+            cfg['head'] = dict(type='MIPNetHead', head=head)
+            data_cfg = dict(type='MultiInstanceDataset', dataset=data_cfg)
+        cfg['data_preprocessor'] = dict(type='PoseDataPreprocessor')
+        model = MODELS.build(cfg)
+        state = state or model.state_dict()
+        load_state_dict(model, state)
+        sample = DATASETS.build(data_cfg)[0]
+        data = model.data_preprocessor(pseudo_collate([sample]), True)
+        model.eval()
+        losses.append(model.loss(**data)['loss_kpt'])
+    torch.testing.assert_close(losses[1], losses[0])

@@ -17,6 +17,12 @@ RESNET_PLACES = [
 ]
 
 
+def hrnet_w32_config():
+    name = 'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
+    cfg = get_config(f'mmpose::body_2d_keypoint/topdown_heatmap/coco/{name}')
+    return dict(cfg.model.backbone, init_cfg=None)
+
+
 def evaluating(net):
     net.eval()  # returns None for some stock backbones
     return net
@@ -73,10 +79,23 @@ def test_paper_places_in_hrnet_hold_five_blocks():
 
 
 @pytest.mark.slow
+def test_hrnet_w32_rows_equal_running_it_once_per_lambda():
+    net = randomise(
+        MODELS.build(dict(type='MIMBBackbone', backbone=hrnet_w32_config()))
+    )
+    net.eval()
+    x = torch.randn(2, 3, 256, 192)
+    with torch.no_grad():
+        together = net(x)[0]
+        for i in range(2):
+            with use_lambdas(net, [i]):
+                alone = net(x)[0]
+            torch.testing.assert_close(together[i::2], alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_hrnet_w32_costs_what_the_paper_says():
-    name = 'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
-    stock = get_config(f'mmpose::body_2d_keypoint/topdown_heatmap/coco/{name}')
-    stock = dict(stock.model.backbone, init_cfg=None)
+    stock = hrnet_w32_config()
     mipnet = dict(type='MIMBBackbone', backbone=stock)
     cost = [
         get_model_complexity_info(
@@ -136,8 +155,23 @@ def test_building_leaves_running_statistics_and_modes_alone():
     assert all(module.training for module in net.modules())
 
 
-def test_given_channels_take_the_place_of_the_dry_run():
-    cfg = dict(type='MIMBBackbone', backbone=hrnet_config())
+def test_given_channels_are_checked_and_put_in_the_order_in_which_they_run():
+    cfg = dict(type='MIMBBackbone', backbone=RESNET, insert=RESNET_PLACES)
+    net = evaluating(randomise(MODELS.build(dict(cfg, channels=[[256], [128]]))))
+    assert [place.mimbs[0].channels for place in net.mimbs] == [128, 256]
+    crop = torch.randn(1, 3, 64, 64)
+    alone, twice = net(crop)[-1], net(crop.repeat(2, 1, 1, 1))[-1]
+    torch.testing.assert_close(twice, alone.repeat(2, 1, 1, 1))
+    with pytest.raises(
+        ValueError, match=r'channels is .*dry run finds \[\[256\], \[128'
+    ):
+        MODELS.build(dict(cfg, channels=[[128], [256]]))
+
+
+def test_given_channels_take_the_place_of_a_dry_run_that_cannot_run():
+    cfg = dict(type='MIMBBackbone', backbone=hrnet_config(), input_size=(10, 10))
+    with pytest.raises(ValueError, match='input_size'):
+        MODELS.build(cfg)
     net = MODELS.build(dict(cfg, channels=[[8, 16, 32, 64], [8]]))
     assert net(torch.randn(2, 3, 64, 64))[0].shape == (4, 8, 16, 16)
 
@@ -153,6 +187,7 @@ def test_given_channels_take_the_place_of_the_dry_run():
         ([dict(module='stage4', position='before'), {}], r'insert\[1\]'),
         ([dict(module='transition2.0', position='before')], r'insert\[0\]'),
         ([], 'insert is empty'),
+        (['layer3'], r'insert\[0\] must be dict'),
     ],
 )
 def test_wrong_place_is_named(insert, message):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmpose.registry import MODELS
 
 from mipnet_mmpose import MIMB, MIMBNeck
 
@@ -30,7 +31,33 @@ def test_features_that_do_not_fit_name_the_key(in_channels):
         MIMBNeck(in_channels)([torch.randn(1, 8, 4, 4)])
 
 
-@pytest.mark.parametrize('wrong', [0, -1, 1.5])
+@pytest.mark.parametrize('wrong', [0, -1, 1.5, True])
 def test_wrong_number_of_instances_is_refused(wrong):
     with pytest.raises(ValueError, match='num_instances'):
         MIMBNeck(8, num_instances=wrong)
+
+
+def test_a_stock_neck_runs_first_and_takes_its_stock_weights():
+    stock = dict(type='FeatureMapProcessor', concat=True)
+    neck = MIMBNeck(12, neck=stock, init='identity')
+    feats = (torch.randn(2, 8, 8, 8), torch.randn(2, 4, 4, 4))
+    out = neck(feats)[0]
+    expected = MODELS.build(stock)(feats)[0]
+    assert torch.equal(out, expected.repeat_interleave(2, dim=0))
+
+
+def test_pooled_features_are_modulated():
+    neck = MIMBNeck(8, neck=dict(type='GlobalAveragePooling'), init='identity')
+    x = torch.randn(2, 8, 4, 4)
+    torch.testing.assert_close(neck((x,))[0][::2], x.mean(dim=(2, 3)))
+
+
+def test_one_list_of_features_per_stage_is_refused():
+    with pytest.raises(ValueError, match='use MIMBBackbone'):
+        MIMBNeck([8])([[torch.randn(1, 8, 4, 4)]])
+
+
+@pytest.mark.parametrize('wrong', ['8', [], [0]])
+def test_wrong_channels_are_named(wrong):
+    with pytest.raises(ValueError, match='model.neck.in_channels must be'):
+        MIMBNeck(wrong)

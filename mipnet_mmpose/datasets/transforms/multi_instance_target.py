@@ -1,5 +1,6 @@
 from typing import Dict, List
 
+import cv2
 import numpy as np
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import TRANSFORMS
@@ -19,7 +20,7 @@ class GenerateMultiInstanceTarget(GenerateTarget):
 
     Required keys: those of ``GenerateTarget`` after ``TopdownAffine``, and
     ``siblings`` = (keypoints (S, K, 2), visibility (S, K)) in pixels of the
-    image, nearest first; without it there are no siblings.
+    image, nearest first, from :class:`MultiInstanceDataset`.
 
     Added keys: those of ``GenerateTarget`` with the N persons' targets one
     after the other along the first axis, and ``target_instances`` (1, N):
@@ -71,8 +72,15 @@ class GenerateMultiInstanceTarget(GenerateTarget):
 
     def _siblings_in_crop(self, results: Dict) -> List[Dict]:
         """The siblings as ``GenerateTarget`` would see each as its person."""
-        keypoints, visible = results.pop('siblings', ((), ()))
-        if len(keypoints) == 0 or self.num_instances == 1:
+        if self.num_instances == 1:
+            return []
+        if 'siblings' not in results:
+            raise ValueError(
+                'GenerateMultiInstanceTarget got a sample without siblings: wrap the '
+                "dataset, dataset=dict(type='MultiInstanceDataset', dataset=...)"
+            )
+        keypoints, visible = results.pop('siblings')
+        if len(keypoints) == 0:
             return []
         if results.get('flip', False):
             height, width = results['img_shape']
@@ -84,18 +92,17 @@ class GenerateMultiInstanceTarget(GenerateTarget):
                 direction=results['flip_direction'],
             )
         crop = _recorded_crop(results)
-        keypoints = keypoints @ crop[:, :2].T + crop[:, 2]
+        keypoints = cv2.transform(keypoints, crop)
         inside = ((keypoints >= 0) & (keypoints < results['input_size'])).all(axis=2)
         labelled = visible if visible.ndim == 2 else visible[..., 0]
         enough = (inside & (labelled > 0)).sum(axis=1) >= self.min_keypoints
         persons = []
         for i in np.flatnonzero(enough)[: self.num_instances - 1]:
-            placed = keypoints[i : i + 1].astype(np.float32)
             persons.append(
                 dict(
                     results,
-                    transformed_keypoints=placed,
-                    keypoints_visible=visible[i : i + 1].copy(),
+                    transformed_keypoints=keypoints[i : i + 1],
+                    keypoints_visible=visible[i : i + 1],
                 )
             )
         return persons
@@ -117,11 +124,12 @@ def _recorded_crop(results: Dict) -> np.ndarray:
         results['input_scale'],
         float(np.ravel(results.get('bbox_rotation', 0.0))[0]),
     )
-    source = results['keypoints'][0, :, :2]
-    placed = results['transformed_keypoints'][0, :, :2]
+    source = results['keypoints'][..., :2]
+    placed = results['transformed_keypoints'][..., :2]
     for warp_matrix in (get_warp_matrix, get_udp_warp_matrix):
         crop = warp_matrix(*arguments, output_size=results['input_size'])
-        if np.allclose(source @ crop[:, :2].T + crop[:, 2], placed, atol=1e-2):
+        again = cv2.transform(source, crop)  # as TopdownAffine does it
+        if np.allclose(again, placed, atol=1e-2, equal_nan=True):
             return crop
     raise ValueError(
         'the pipeline moves the keypoints in another way than RandomFlip and '

@@ -98,8 +98,9 @@ def MIMBBackbone(
         init (str): ``'paper'`` or ``'identity'``, see :class:`MIMB`.
             Defaults to ``'paper'``.
         channels (Sequence[Sequence[int]], optional): Channels of the feature
-            maps at each place, the places in the order in which they run. By
-            default one dry run finds them.
+            maps at each place of ``insert``. By default one dry run finds them;
+            where it cannot run, ``insert`` must name the places in the order
+            in which they run.
         input_size (tuple[int, int]): Width and height of the crops of the dry
             run, in pixels. Defaults to (192, 256).
 
@@ -114,8 +115,13 @@ def MIMBBackbone(
     modules = dict(net.named_modules())
     places = []
     for index, place in enumerate(insert):
-        path, position = place.get('module'), place.get('position')
         where = f'model.backbone.insert[{index}]'
+        if not isinstance(place, dict):
+            raise ValueError(
+                f"{where} must be dict(module=<path>, position='before' | 'after'), "
+                f'got {place!r}'
+            )
+        path, position = place.get('module'), place.get('position')
         if path not in modules:
             children = ', '.join(name for name, _ in net.named_children())
             raise ValueError(
@@ -130,17 +136,27 @@ def MIMBBackbone(
     if not places:
         raise ValueError('model.backbone.insert is empty: name at least one place')
 
-    if channels is None:
-        order, channels = _dry_run(net, places, num_instances, input_size)
-        places = [places[index] for index in order]
-    elif len(channels) != len(places):
+    if channels is not None and len(channels) != len(places):
         raise ValueError(
             f'model.backbone.channels has {len(channels)} entries for '
             f'{len(places)} places in model.backbone.insert'
         )
+    try:
+        order, found = _dry_run(net, places, num_instances, input_size)
+    except ValueError:
+        if channels is None:
+            raise
+        found = channels
+    else:
+        places = [places[index] for index in order]
+        if channels is not None and [list(channels[i]) for i in order] != found:
+            raise ValueError(
+                f'model.backbone.channels is {list(channels)}, but a dry run finds '
+                f'{[found[order.index(i)] for i in range(len(order))]}'
+            )
     net.mimbs = ModuleList(
         MIMBInsertion(c, index == 0, num_instances, reduction, init)
-        for index, c in enumerate(channels)
+        for index, c in enumerate(found)
     )
     for (module, position), mimbs in zip(places, net.mimbs):
         if position == 'before':

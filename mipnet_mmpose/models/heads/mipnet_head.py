@@ -13,20 +13,19 @@ from torch import Tensor
 
 from ..lambdas import LambdaModule
 from ..losses.multi_instance_loss import MultiInstanceLoss
+from ..stock_checkpoint import move_stock_keys
 
 
 class BoxInstances(InstanceData):
-    """The N poses of one box; a field given for the box is repeated for each."""
+    """The N poses of one box; the box and its score are repeated for each."""
 
     def __setattr__(self, name: str, value: Any):
-        private = name in ('_metainfo_fields', '_data_fields')
-        if not private and len(value) == 1 and len(self) > 1:
-            if isinstance(value, np.ndarray):
-                value = value.repeat(len(self), axis=0)
-            elif isinstance(value, Tensor):
-                value = value.repeat_interleave(len(self), dim=0)
-            elif isinstance(value, list):
-                value = value * len(self)
+        if name in ('bboxes', 'bbox_scores') and len(value) == 1:
+            repeats = max(len(self), 1)
+            if isinstance(value, Tensor):
+                value = value.repeat_interleave(repeats, dim=0)
+            else:
+                value = np.repeat(value, repeats, axis=0)
         super().__setattr__(name, value)
 
     __setitem__ = __setattr__
@@ -38,7 +37,8 @@ class MIPNetHead(LambdaModule, BaseHead):
 
     The stock head sees an ordinary batch of B·N single-person crops, row
     ``b*N + i`` being sample b under λ_i. ``loss`` unfolds each sample's N
-    targets into B·N samples, ``predict`` groups the B·N poses by box.
+    targets into B·N samples, ``predict`` groups the B·N poses by box. The loss
+    of the stock head becomes a :class:`MultiInstanceLoss` where it is not one.
 
     Args:
         head (dict): Config of the stock head.
@@ -52,6 +52,17 @@ class MIPNetHead(LambdaModule, BaseHead):
         super().__init__(init_cfg)
         self._init_lambdas(num_instances)
         self.configured_lambdas = None
+        loss = head.get('loss')
+        # a list or a combination of losses is called part by part
+        if isinstance(loss, dict) and loss.get('type') not in (
+            'CombinedLoss',
+            'MultiInstanceLoss',
+            MultiInstanceLoss,
+        ):
+            loss = dict(
+                type='MultiInstanceLoss', loss=loss, num_instances=num_instances
+            )
+            head = dict(head, loss=loss)
         self.head = MODELS.build(head)
         for name, module in self.head.named_modules():
             if (
@@ -181,12 +192,7 @@ class MIPNetHead(LambdaModule, BaseHead):
         return rows
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        # a checkpoint of the stock model fills the stock head
-        own = {f'{prefix}{key}' for key in self.state_dict()}
-        for key in list(state_dict):
-            moved = f'{prefix}head.{key[len(prefix) :]}'
-            if key.startswith(prefix) and key not in own and moved in own:
-                state_dict[moved] = state_dict.pop(key)
+        move_stock_keys(self, state_dict, prefix, 'head')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 

@@ -34,6 +34,11 @@ class MultiInstanceLoss(nn.Module):
         super().__init__()
         self.loss = MODELS.build(loss)
         self.num_instances = num_instances
+        if num_instances < 1:
+            raise ValueError(
+                f'model.head.head.loss.num_instances must be at least 1, got '
+                f'{num_instances}'
+            )
         if instance_weights is None:
             instance_weights = [1.0] * num_instances
         if len(instance_weights) != num_instances or min(instance_weights) < 0:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ..lambdas import LambdaModule
 from ..mimb import MIMB, fold
+from ..stock_checkpoint import move_stock_keys
 
 
 @MODELS.register_module()
@@ -22,6 +23,8 @@ class MIMBNeck(LambdaModule, BaseModule):
         reduction (int): Reduction of the MIMBs. Defaults to 4.
         init (str): ``'paper'`` or ``'identity'``, see :class:`MIMB`.
             Defaults to ``'paper'``.
+        neck (dict, optional): Config of a stock neck between the backbone and
+            the MIMBs; ``in_channels`` are then the channels it returns.
         init_cfg (dict, optional): Of :class:`mmengine.model.BaseModule`.
 
     Shape:
@@ -38,13 +41,22 @@ class MIMBNeck(LambdaModule, BaseModule):
         num_instances: int = 2,
         reduction: int = 4,
         init: str = 'paper',
+        neck: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg)
         self._init_lambdas(num_instances)
         if isinstance(in_channels, int):
             in_channels = [in_channels]
+        if not in_channels or not all(
+            c is None or isinstance(c, int) and c > 0 for c in in_channels
+        ):
+            raise ValueError(
+                'model.neck.in_channels must be the channels of each feature level, '
+                f'integers or None, got {in_channels!r}'
+            )
         self.in_channels = list(in_channels)
+        self.neck = None if neck is None else MODELS.build(neck)
         self.mimbs = ModuleList(
             nn.Identity() if c is None else MIMB(c, num_instances, reduction, init)
             for c in self.in_channels
@@ -52,14 +64,24 @@ class MIMBNeck(LambdaModule, BaseModule):
 
     def forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor, ...]:
         """Fold and modulate each feature level."""
+        if self.neck is not None:
+            feats = self.neck(feats)
+        if isinstance(feats, Tensor):
+            feats = (feats,)
+        if not all(isinstance(x, Tensor) for x in feats):
+            raise ValueError(
+                'MIMBNeck modulates feature maps, but the backbone gives '
+                f'{type(feats[0]).__name__}s of them (one per stage?): use '
+                'MIMBBackbone'
+            )
         channels = [x.size(1) for x in feats]
         if len(channels) != len(self.in_channels) or any(
             expected not in (None, actual)
             for expected, actual in zip(self.in_channels, channels)
         ):
             raise ValueError(
-                f'model.neck.in_channels is {self.in_channels}, but the backbone '
-                f'gives feature levels of {channels} channels'
+                f'model.neck.in_channels is {self.in_channels}, but what comes '
+                f'before it gives feature levels of {channels} channels'
             )
         codes = self.codes
         rows = codes.repeat(len(feats[0]), 1)
@@ -68,3 +90,7 @@ class MIMBNeck(LambdaModule, BaseModule):
             x = fold(x, len(codes))
             outs.append(mimb(x, rows) if isinstance(mimb, MIMB) else x)
         return tuple(outs)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        move_stock_keys(self, state_dict, prefix, 'neck')
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
