@@ -1,44 +1,40 @@
 _base_ = [
-    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py',
+    '../_base_/mipnet.py',
 ]
-custom_imports = dict(imports=['mipnet_mmpose'])
 
-# instances per box
-num_instances = 2
+# optimizer
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 
 # model settings
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='MIMBBackbone',
-        backbone=_base_.model.backbone,
-        num_instances=num_instances,
-    ),
+    backbone=dict(_delete_=True, backbone=_base_.model.backbone, **_base_.mimb_hrnet),
     head=dict(
         _delete_=True,
-        type='MIPNetHead',
-        num_instances=num_instances,
         head=dict(
             _base_.model.head,
-            loss=dict(
-                type='MultiInstanceLoss',
-                num_instances=num_instances,
-                loss=_base_.model.head.loss,
-            ),
+            loss=dict(loss=_base_.model.head.loss, **_base_.mipnet_loss),
         ),
+        **_base_.mipnet_head,
     ),
 )
+
+# pipelines
+train_pipeline = [
+    *_base_.train_pipeline[:4],
+    _base_.random_bbox_transform,
+    *_base_.train_pipeline[5:],
+]
 
 # data loaders
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='MultiInstanceDataset',
-        num_instances=num_instances,
-        dataset=_base_.train_dataloader.dataset,
+        dataset=dict(_base_.train_dataloader.dataset, pipeline=train_pipeline),
+        **_base_.mipnet_dataset,
     )
 )
 
 # evaluators
-val_evaluator = dict(type='MultiInstanceCocoMetric', num_instances=num_instances)
+val_evaluator = _base_.mipnet_metric
 test_evaluator = val_evaluator

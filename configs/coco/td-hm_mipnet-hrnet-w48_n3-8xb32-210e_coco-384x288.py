@@ -1,0 +1,20 @@
+_base_ = ['./td-hm_mipnet-hrnet-w48_8xb32-210e_coco-384x288.py']
+
+# instances per box
+num_instances = 3
+
+# model settings
+model = dict(
+    backbone=dict(num_instances=num_instances),
+    head=dict(
+        num_instances=num_instances,
+        head=dict(loss=dict(num_instances=num_instances)),
+    ),
+)
+
+# data loaders
+train_dataloader = dict(dataset=dict(num_instances=num_instances))
+
+# evaluators
+val_evaluator = dict(num_instances=num_instances)
+test_evaluator = val_evaluator

@@ -1,0 +1,40 @@
+_base_ = [
+    'mmpose::body_2d_keypoint/topdown_heatmap/crowdpose/td-hm_res50_8xb64-210e_crowdpose-256x192.py',
+    '../_base_/mipnet.py',
+]
+
+# optimizer
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+
+# model settings
+model = dict(
+    backbone=dict(_delete_=True, backbone=_base_.model.backbone, **_base_.mimb_resnet),
+    head=dict(
+        _delete_=True,
+        head=dict(
+            _base_.model.head,
+            loss=dict(loss=_base_.model.head.loss, **_base_.mipnet_loss),
+        ),
+        **_base_.mipnet_head,
+    ),
+)
+
+# pipelines
+train_pipeline = [
+    *_base_.train_pipeline[:4],
+    _base_.random_bbox_transform,
+    *_base_.train_pipeline[5:],
+]
+
+# data loaders
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        dataset=dict(_base_.train_dataloader.dataset, pipeline=train_pipeline),
+        **_base_.mipnet_dataset,
+    )
+)
+
+# evaluators
+val_evaluator = _base_.mipnet_metric
+test_evaluator = val_evaluator
