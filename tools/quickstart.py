@@ -169,10 +169,13 @@ def compare_picture(path, checkpoints, data, rows=6):
     sys.path.insert(0, str(REPO))
     import cv2
     import numpy as np
-    from mmpose.apis import inference_topdown, init_model
 
-    import mipnet_mmpose  # noqa: F401 (before mmpose.apis)
+    # before mmpose.apis, which mmcv-lite alone cannot import
+    # isort: split
     from mipnet_mmpose.visualization import COLORS, draw_poses
+
+    # isort: split
+    from mmpose.apis import inference_topdown, init_model
 
     val = json.loads((data / 'val-overlapped' / 'annotations.json').read_text())
     boxes = json.loads((data / 'val-overlapped' / 'one_box_per_pair.json').read_text())
