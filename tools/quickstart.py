@@ -198,7 +198,7 @@ def compare_picture(path, checkpoints, data, rows=6):
     }
     skeleton = models['baseline'].dataset_meta['skeleton_links']
     names = {image['id']: image['file_name'] for image in val['images']}
-    width, height, bar = 240, 320, 34
+    width, height, bar = 192, 256, 30
     strips = []
     for _, person, persons in picks:
         image = cv2.imread(str(data / 'val' / 'images' / names[person['image_id']]))
@@ -225,7 +225,10 @@ def compare_picture(path, checkpoints, data, rows=6):
             return draw_poses(crop, keypoints, np.array(visible), skeleton, colors)
 
         truth = np.array([p['keypoints'] for p in (person, sibling)]).reshape(2, 17, 3)
-        cells = [drawn(truth[..., :2], truth[..., 2] / 2, COLORS[:2], crop)]
+        seen = np.array([0, 0.2, 1])[
+            truth[..., 2].astype(int)
+        ]  # hidden ones are hollow
+        cells = [drawn(truth[..., :2], seen, COLORS[:2])]
         pose = poses['baseline'].pred_instances
         cells.append(drawn(pose.keypoints, pose.keypoint_scores, COLORS[4:5]))
         pose = poses['MIPNet'].pred_instances
@@ -235,19 +238,17 @@ def compare_picture(path, checkpoints, data, rows=6):
             )
         strips.append(np.hstack(cells))
     header = np.full((bar, 4 * width, 3), 255, np.uint8)
-    titles = ('truth: two people, one box', 'baseline', 'MIPNet, lambda = 0')
-    for i, title in enumerate((*titles, 'MIPNet, lambda = 1')):
-        cv2.putText(
-            header,
-            title,
-            (i * width + 8, 23),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.5,
-            (30, 30, 30),
-            1,
-            cv2.LINE_AA,
-        )
-    cv2.imwrite(str(path), np.vstack([header, *strips]))
+    titles = ('truth: 2 people, 1 box', 'baseline', 'MIPNet, lambda 0')
+    for i, title in enumerate((*titles, 'MIPNet, lambda 1')):
+        place, font = (i * width + 6, 20), cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(header, title, place, font, 0.45, (30, 30, 30), 1, cv2.LINE_AA)
+    half = (len(strips) + 1) // 2
+    strips += [np.full_like(strips[0], 255)] * (2 * half - len(strips))
+    left, right = (
+        np.vstack([header, *part]) for part in (strips[:half], strips[half:])
+    )
+    gap = np.full((len(left), 16, 3), 255, np.uint8)
+    cv2.imwrite(str(path), np.hstack([left, gap, right]))
 
 
 def main():

@@ -36,6 +36,6 @@ def test_table_and_picture_are_written(tmp_path):
     rows = [line for line in output.splitlines() if line.startswith('| ')]
     assert len(rows) == 1 + 1 + 2 * 2 * 2
     assert (tmp_path / 'table.md').read_text().strip() in output
-    assert cv2.imread(str(tmp_path / 'compare.png')).shape[1] == 4 * 240
+    assert cv2.imread(str(tmp_path / 'compare.png')).shape[1] == 2 * 4 * 192 + 16
     boxes = json.loads((tmp_path / 'data/val/one_box_per_pair.json').read_text())
     assert len(boxes) == 8  # one for each pair
