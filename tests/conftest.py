@@ -27,6 +27,12 @@ def _shared(variable, folder):
     return path
 
 
+@pytest.fixture(autouse=True)
+def mmpose_scope():
+    """Names of MMPose's registries, whatever a test before built from mmdet."""
+    init_default_scope('mmpose')
+
+
 @pytest.fixture
 def golden_dir():
     """Outputs of the authors' network."""

@@ -18,8 +18,10 @@ class MultiInstanceDataset:
     dataset is built as it is but for two things: ``GenerateTarget`` in its
     pipeline becomes :class:`GenerateMultiInstanceTarget`, and the keypoints of
     the siblings go into the pipeline with each sample. Their index is built
-    once, in the main process. A dataset without ``GenerateTarget`` in
-    ``test_mode`` is passed through.
+    once, in the main process, from the samples the stock dataset holds: a person
+    left out by ``indices`` or ``sample_interval`` is nobody's sibling. A dataset
+    without ``GenerateTarget`` in ``test_mode`` is passed through; test data need
+    not be wrapped.
 
     Args:
         dataset (dict): Config of the stock dataset.

@@ -28,7 +28,7 @@ def run_tool(name, *args):
 
 
 @pytest.mark.slow
-def test_train_with_amp_then_test_with_detected_boxes(coco_folder):
+def test_train_then_test_with_detected_boxes(coco_folder):
     people = [person(i, i // 2, 20 + 15 * (i % 2), 10, 60, 90) for i in range(8)]
     folder = coco_folder(people)
     detections = [
@@ -42,7 +42,6 @@ def test_train_with_amp_then_test_with_detected_boxes(coco_folder):
     work_dir = str(folder / 'out')
     run_tool(
         'train.py',
-        '--amp',
         '--no-validate',
         '--work-dir',
         work_dir,
