@@ -6,8 +6,8 @@ def move_stock_keys(
 ) -> None:
     """Let a checkpoint of the stock model fill the stock part of a wrapper.
 
-    Keys that only the wrapped part has move under it, in place:
-    ``<prefix>weight`` → ``<prefix><name>.weight``.
+    Keys that do not belong to a submodule of the wrapper move, in place, under
+    its stock part: ``<prefix>weight`` → ``<prefix><name>.weight``.
 
     Args:
         module (nn.Module): The wrapper.
@@ -15,8 +15,8 @@ def move_stock_keys(
         prefix (str): Where the wrapper is in the model.
         name (str): Attribute of the wrapper that holds the stock part.
     """
-    own = {f'{prefix}{key}' for key in module.state_dict()}
+    children = dict(module.named_children())
     for key in list(state_dict):
-        moved = f'{prefix}{name}.{key[len(prefix) :]}'
-        if key.startswith(prefix) and key not in own and moved in own:
-            state_dict[moved] = state_dict.pop(key)
+        rest = key[len(prefix) :]
+        if key.startswith(prefix) and rest.split('.')[0] not in children:
+            state_dict[f'{prefix}{name}.{rest}'] = state_dict.pop(key)

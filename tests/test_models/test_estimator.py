@@ -114,6 +114,25 @@ def test_stock_checkpoint_fills_all_but_the_mimbs(pair_folder, where):
         )
 
 
+def test_stock_checkpoint_fills_a_loss_with_weights():
+    """The flow of RLE, which the head of a MIPNet holds inside its loss."""
+    head = dict(
+        type='RLEHead',
+        in_channels=8,
+        num_joints=17,
+        loss=dict(type='RLELoss', use_target_weight=True),
+        decoder=dict(type='RegressionLabel', input_size=(96, 128)),
+    )
+    stock = MODELS.build(head)
+    model = MODELS.build(dict(type='MIPNetHead', head=head))
+    report = model.load_state_dict(stock.state_dict(), strict=False)
+    assert not report.unexpected_keys and not report.missing_keys
+    weights = dict(model.head.loss_module.loss.named_parameters())
+    assert weights
+    for name, value in stock.loss_module.named_parameters():
+        assert torch.equal(weights[name], value)
+
+
 def test_state_dict_round_trip(pair_folder):
     model, other = build(), build(seed=1)
     other.load_state_dict(model.state_dict())

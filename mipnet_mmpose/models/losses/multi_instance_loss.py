@@ -3,6 +3,8 @@ from typing import Any, Optional, Sequence
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from ..stock_checkpoint import move_stock_keys
+
 
 @MODELS.register_module()
 class MultiInstanceLoss(nn.Module):
@@ -63,6 +65,10 @@ class MultiInstanceLoss(nn.Module):
             loss = _scale(self.loss(*part[0], **part[1]), weight / self.num_instances)
             total = loss if total is None else _add(total, loss)
         return total
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        move_stock_keys(self, state_dict, prefix, 'loss')
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def _first_tensor(tree: Any) -> Tensor:
