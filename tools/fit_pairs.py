@@ -7,6 +7,7 @@ overlapping pair is given. A network with one pose per box cannot find the other
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from quickstart import METRICS, MODELS, mmpose_tool, run
@@ -49,6 +50,8 @@ def one_box_per_pair(annotations):
 
 def main():
     args = parse_args()
+    if not args.ann_file.is_file():
+        sys.exit(f'fit_pairs: ANN_FILE {args.ann_file} does not exist')
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     ann_file = args.ann_file.resolve()
