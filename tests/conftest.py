@@ -1,7 +1,9 @@
 """Small models and datasets that several test modules share."""
 
+import importlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import cv2
@@ -43,6 +45,16 @@ def golden_dir():
 def real_data():
     """Pieces of public datasets with photographs."""
     return _shared('MIPNET_REAL_DATA', 'data/real')
+
+
+def load_tool(name):
+    """A script of ``tools/`` as a module, with the scripts it imports."""
+    tools = str(REPO / 'tools')
+    sys.path.insert(0, tools)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(tools)
 
 
 def hrnet_config(width=8, modules=1, blocks=1):

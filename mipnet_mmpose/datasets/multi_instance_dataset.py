@@ -43,7 +43,7 @@ class MultiInstanceDataset:
         self.min_keypoints = min_keypoints
         self.dataset = DATASETS.build(dataset)
         self.generates_targets = False
-        for part in _walk(self.dataset):
+        for part in walk_datasets(self.dataset):
             mode = getattr(part, 'data_mode', 'topdown')
             if mode != 'topdown':
                 raise ValueError(
@@ -82,7 +82,9 @@ class MultiInstanceDataset:
     @property
     def test_mode(self) -> bool:
         """bool: whether every stock dataset inside is in test mode."""
-        return all(part.test_mode for part in _walk(self.dataset) if _is_leaf(part))
+        return all(
+            part.test_mode for part in walk_datasets(self.dataset) if is_stock(part)
+        )
 
     @property
     def pipeline(self) -> Compose:
@@ -101,10 +103,10 @@ class MultiInstanceDataset:
         self.dataset.full_init()
         if self.generates_targets and not self._indexed:
             outer = []
-            for part in _walk(self.dataset):
+            for part in walk_datasets(self.dataset):
                 transforms = getattr(part, 'pipeline', Compose([])).transforms
                 converters = [t for t in transforms if isinstance(t, KeypointConverter)]
-                if not _is_leaf(part):
+                if not is_stock(part):
                     outer += converters
                     continue
                 add = AddSiblings(
@@ -156,7 +158,8 @@ def build_sibling_index(
     keys, centers, keypoints, visible = [], [], [], []
     for i in range(len(dataset)):
         info = BaseDataset.get_data_info(dataset, i)
-        keys.append(info['img_path'])
+        path = info['img_path']  # of a video several, the person's frame first
+        keys.append(path if isinstance(path, str) else path[0])
         box = np.reshape(info['bbox'], (2, 2))
         centers.append(box.mean(axis=0))
         keypoints.append(info['keypoints'][0, :, :2])
@@ -180,14 +183,15 @@ def build_sibling_index(
     return index
 
 
-def _is_leaf(dataset: Any) -> bool:
+def is_stock(dataset: Any) -> bool:
+    """Whether it holds samples itself instead of wrapping another dataset."""
     return not hasattr(dataset, 'datasets') and not hasattr(dataset, 'dataset')
 
 
-def _walk(dataset: Any) -> Iterator[Any]:
+def walk_datasets(dataset: Any) -> Iterator[Any]:
     """A dataset and the datasets inside it, the outer ones first."""
     yield dataset
-    if not _is_leaf(dataset):
+    if not is_stock(dataset):
         inner = dataset.datasets if hasattr(dataset, 'datasets') else [dataset.dataset]
         for part in inner:
-            yield from _walk(part)
+            yield from walk_datasets(part)

@@ -114,11 +114,9 @@ def in_range(iou, overlap):
 def crowd_index(annotations):
     """CrowdPose's measure of crowding (Li et al., CVPR 2019, Sec. 4).
 
-    The mean over persons of the number of other people's joints in the person's box
-    over the number of its own joints in it, at most 1.
+    The mean over the persons with labelled joints of the number of other people's
+    joints in the person's box over the number of its own joints, at most 1.
     """
-    if not annotations:
-        return 0.0
     ratios = []
     joints = [np.reshape(a['keypoints'], (-1, 3)) for a in annotations]
     for number, annotation in enumerate(annotations):
@@ -128,9 +126,10 @@ def crowd_index(annotations):
                  & (j[:, 1] >= y) & (j[:, 1] <= y + h)).sum())
             for j in joints
         ]  # fmt: skip
-        own = inside.pop(number)
-        ratios.append(sum(inside) / max(own, 1))
-    return float(min(np.mean(ratios), 1.0))
+        own = int((joints[number][:, 2] > 0).sum())
+        if own:
+            ratios.append((sum(inside) - inside[number]) / own)
+    return float(min(np.mean(ratios), 1.0)) if ratios else 0.0
 
 
 def _arrange(rng, count, target, width, height, attempt):

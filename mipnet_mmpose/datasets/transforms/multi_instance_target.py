@@ -1,4 +1,4 @@
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import cv2
 import numpy as np
@@ -93,11 +93,9 @@ class GenerateMultiInstanceTarget(GenerateTarget):
             )
         crop = _recorded_crop(results)
         keypoints = cv2.transform(keypoints, crop)
-        inside = ((keypoints >= 0) & (keypoints < results['input_size'])).all(axis=2)
-        labelled = visible if visible.ndim == 2 else visible[..., 0]
-        enough = (inside & (labelled > 0)).sum(axis=1) >= self.min_keypoints
+        seen = count_in_crop(keypoints, visible, results['input_size'])
         persons = []
-        for i in np.flatnonzero(enough)[: self.num_instances - 1]:
+        for i in np.flatnonzero(seen >= self.min_keypoints)[: self.num_instances - 1]:
             persons.append(
                 dict(
                     results,
@@ -111,6 +109,24 @@ class GenerateMultiInstanceTarget(GenerateTarget):
         return super().__repr__()[:-1] + (
             f', num_instances={self.num_instances}, min_keypoints={self.min_keypoints})'
         )
+
+
+def count_in_crop(
+    keypoints: np.ndarray, visible: np.ndarray, input_size: Tuple[int, int]
+) -> np.ndarray:
+    """Labelled keypoints of each person that lie inside the crop.
+
+    Args:
+        keypoints (np.ndarray): in pixels of the crop, (S, K, 2).
+        visible (np.ndarray): as for :class:`SiblingIndex`, (S, K) or (S, K, 2).
+        input_size (tuple[int, int]): width and height of the crop.
+
+    Returns:
+        np.ndarray: numbers, (S,).
+    """
+    inside = ((keypoints >= 0) & (keypoints < input_size)).all(axis=2)
+    labelled = visible if visible.ndim == 2 else visible[..., 0]
+    return (inside & (labelled > 0)).sum(axis=1)
 
 
 def _recorded_crop(results: Dict) -> np.ndarray:
