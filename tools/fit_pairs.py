@@ -62,7 +62,7 @@ def main():
 
     print('| model | ' + ' | '.join(METRICS) + ' |')
     print('| --- |' + ' ---: |' * len(METRICS))
-    for name, config in MODELS.items():
+    for name, config in MODELS['heatmap'].items():
         dataset = 'train_dataloader.dataset' + '.dataset' * (name == 'MIPNet')
         paths = {'ann_file': ann_file, 'data_prefix.img': f'{images}/', 'data_root': ''}
         command = [mmpose_tool('train.py'), config, '--no-validate', '--work-dir']

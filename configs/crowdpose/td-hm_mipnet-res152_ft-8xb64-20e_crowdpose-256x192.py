@@ -1,0 +1,19 @@
+_base_ = ['./td-hm_mipnet-res152_8xb64-210e_crowdpose-256x192.py']
+
+# the trained baseline; with every gate at 1, lambda = 0 starts as the baseline
+load_from = 'https://download.openmmlab.com/mmpose/top_down/resnet/res152_crowdpose_256x192-dbd49aba_20201227.pth'
+
+# runtime
+train_cfg = dict(max_epochs=20, val_interval=5)
+
+# optimizer
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
+
+# learning policy
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=500, start_factor=0.001, by_epoch=False),
+    dict(type='MultiStepLR', end=20, milestones=[14, 18], gamma=0.1, by_epoch=True),
+]
+
+# model settings
+model = dict(backbone=dict(backbone=dict(init_cfg=None), init='identity'))
