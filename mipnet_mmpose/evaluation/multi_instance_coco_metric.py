@@ -1,8 +1,7 @@
-import functools
 import os.path as osp
 import tempfile
 from collections import OrderedDict, defaultdict
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -11,7 +10,13 @@ from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 from xtcocotools.coco import COCO
 
-from .oks_nms import oks_nms, soft_oks_nms
+from .coco_keypoint_eval import CocoKeypointEval
+from .merge_poses import score_poses, suppress_poses
+
+STATS = ['AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)']
+STATS += ['AR', 'AR .5', 'AR .75', 'AR (M)', 'AR (L)']
+CROWD_STATS = ['AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75']
+CROWD_STATS += ['AP(E)', 'AP(M)', 'AP(H)']
 
 
 @METRICS.register_module()
@@ -25,6 +30,8 @@ class MultiInstanceCocoMetric(CocoMetric):
 
     With N = 1 it returns what ``CocoMetric`` returns. With more the keys are
     ``coco/AP`` … for the merged result and ``coco/lambda0/AP`` … for each λ.
+    A pose with a value that is not finite is left out, with one warning: the
+    stock metric would match it with anybody.
 
     Args:
         *args, **kwargs: As for ``CocoMetric``.
@@ -32,8 +39,12 @@ class MultiInstanceCocoMetric(CocoMetric):
         score_decay (float): Defaults to 0.5, as in the authors' code.
 
     Raises:
-        ValueError: where the model gives another number of poses per box.
+        ValueError: where the model gives another number of poses per box, or
+            images that ``ann_file`` does not have, or where there are neither
+            predictions nor an ``ann_file``.
     """
+
+    takes_several_poses = True
 
     def __init__(
         self, *args, num_instances: int = 2, score_decay: float = 0.5, **kwargs
@@ -49,6 +60,7 @@ class MultiInstanceCocoMetric(CocoMetric):
             )
         self.num_instances = num_instances
         self.score_decay = score_decay
+        self._gt_is_converted = False
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Store the poses of a batch, see ``CocoMetric.process``."""
@@ -79,36 +91,41 @@ class MultiInstanceCocoMetric(CocoMetric):
             dict: metric names and values.
         """
         logger = MMLogger.get_current_instance()
-        preds, gts = zip(*results)
+        if not results and self.coco is None:
+            raise ValueError(
+                'val_evaluator / test_evaluator got neither predictions nor ann_file'
+            )
+        preds, gts = zip(*results) if results else ((), ())
         with tempfile.TemporaryDirectory() as tmp_dir:
             prefix = self.outfile_prefix or osp.join(tmp_dir, 'results')
             self._load_ground_truth(gts, prefix)
             images = self._score(preds)
             merged = self._suppress(images)
-            self.results2json(merged, outfile_prefix=prefix)
+            if self.outfile_prefix:
+                self.results2json(merged, outfile_prefix=prefix)
             if self.format_only:
                 logger.info(f'results are saved in {osp.dirname(prefix)}')
                 return {}
             logger.info(f'Evaluating {type(self).__name__}...')
-            metrics = OrderedDict(self._do_python_keypoint_eval(prefix))
+            metrics = OrderedDict(self._evaluate(merged))
             if self.num_instances == 1:
                 return metrics
-            for i, value in enumerate(preds[0]['lambdas']):
+            lambdas = preds[0]['lambdas'] if preds else range(self.num_instances)
+            for i, value in enumerate(lambdas):
                 alone = {
                     img_id: [p for p in persons if p['instance'] == i]
                     for img_id, persons in images.items()
                 }
                 logger.info(f'Evaluating lambda = {value:g} alone...')
-                prefix = osp.join(tmp_dir, f'instance{i}')
-                self.results2json(self._suppress(alone), outfile_prefix=prefix)
-                for name, result in self._do_python_keypoint_eval(prefix):
+                for name, result in self._evaluate(self._suppress(alone)).items():
                     metrics[f'lambda{value:g}/{name}'] = result
         return metrics
 
     def _load_ground_truth(self, gts: Sequence[dict], prefix: str) -> None:
         if self.coco is None:
             self.coco = COCO(self.gt_to_coco_json(gt_dicts=gts, outfile_prefix=prefix))
-        if self.gt_converter is not None:
+        if self.gt_converter is not None and not self._gt_is_converted:
+            self._gt_is_converted = True
             for id_, ann in self.coco.anns.items():
                 self.coco.anns[id_] = transform_ann(
                     ann,
@@ -122,8 +139,25 @@ class MultiInstanceCocoMetric(CocoMetric):
         for pred in preds:  # padding for several processes repeats boxes
             boxes.setdefault((pred['img_id'], pred['id']), pred)
         images = defaultdict(list)
+        not_finite = 0
         for img_id, box_id in sorted(boxes, key=lambda key: key[1]):
-            images[img_id].extend(self._persons(boxes[img_id, box_id]))
+            for person in self._persons(boxes[img_id, box_id]):
+                if np.isfinite([person['keypoints'].sum(), person['score']]).all():
+                    images[img_id].append(person)
+                else:
+                    not_finite += 1
+        if not_finite:
+            MMLogger.get_current_instance().warning(
+                f'{not_finite} of {len(boxes) * self.num_instances} poses have a '
+                'keypoint or score that is not finite and are left out'
+            )
+        unknown = sorted(set(images) - set(self.coco.imgs))
+        if unknown:
+            raise ValueError(
+                f'val_evaluator / test_evaluator: {len(unknown)} of {len(images)} '
+                f'images with predictions, such as id {unknown[0]}, are not in '
+                f'{self.coco.anno_file[0]}'
+            )
         return images
 
     def _persons(self, pred: dict) -> List[dict]:
@@ -135,17 +169,14 @@ class MultiInstanceCocoMetric(CocoMetric):
                 self.pred_converter['mapping'],
             )
         scores = pred['keypoint_scores']
-        if self.score_mode == 'bbox':
-            score = pred['bbox_scores']
-        elif self.score_mode == 'keypoint':
-            score = scores.mean(axis=1)
-        elif self.score_mode == 'bbox_rle':
-            score = pred['bbox_scores'] + scores.mean(axis=1) + scores.max(axis=1)
-        else:
-            confident = scores > self.keypoint_score_thr
-            total = np.where(confident, scores, 0).sum(axis=1, dtype=np.float64)
-            score = pred['bbox_scores'] * total / np.maximum(confident.sum(axis=1), 1)
-        score = np.where(lambdas >= 1, self.score_decay, 1.0) * score
+        score = score_poses(
+            scores,
+            pred['bbox_scores'],
+            lambdas,
+            self.score_mode,
+            self.keypoint_score_thr,
+            self.score_decay,
+        )
 
         keypoints = pred['keypoints']
         if 'areas' in pred:
@@ -168,40 +199,48 @@ class MultiInstanceCocoMetric(CocoMetric):
         return persons
 
     def _suppress(self, images: Dict[int, List[dict]]) -> Dict[int, List[dict]]:
-        if self.nms_mode == 'none':
-            return images
-        suppress = oks_nms if self.nms_mode == 'oks_nms' else soft_oks_nms
-        kept = {}
+        kept = defaultdict(list)
         for img_id, persons in images.items():
             if persons:
-                indices = suppress(
+                indices = suppress_poses(
                     np.array([p['keypoints'][:, :2] for p in persons]),
                     np.array([p['score'] for p in persons]),
                     np.array([p['area'] for p in persons]),
-                    self.nms_thr,
                     self.dataset_meta['sigmas'],
+                    self.nms_mode,
+                    self.nms_thr,
                 )
                 kept[img_id] = [persons[i] for i in indices]
         return kept
 
-
-def _refuse_several_poses(process):
-    """Stock metrics take one pose per box; say so instead of dropping poses."""
-
-    @functools.wraps(process)
-    def checked(self, data_batch, data_samples):
-        if not isinstance(self, MultiInstanceCocoMetric) and any(
-            len(sample.get('pred_instances', {}).get('lambdas', ())) > 1
-            for sample in data_samples
-        ):
-            raise ValueError(
-                f'val_evaluator / test_evaluator is {type(self).__name__}, which takes '
-                'one pose per box, but the model gives several: use '
-                "dict(type='MultiInstanceCocoMetric', num_instances=N, ...)"
+    def _evaluate(self, images: Dict[int, List[dict]]) -> Dict[str, float]:
+        """As the stock metric's evaluation, without its result file."""
+        results = [
+            self._result(person) for persons in images.values() for person in persons
+        ]
+        detected = self.coco.loadRes('results', results)
+        for iou_type, sigmas in self._evaluations():
+            evaluation = CocoKeypointEval(
+                self.coco, detected, iou_type, sigmas, self.use_area
             )
-        return process(self, data_batch, data_samples)
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        names = CROWD_STATS if self.iou_type == 'keypoints_crowd' else STATS
+        return dict(zip(names, evaluation.stats))
 
-    return checked
+    def _result(self, person: dict) -> dict:
+        """A person in COCO's result format."""
+        result = dict(
+            image_id=person['img_id'],
+            category_id=int(person['category_id']),
+            keypoints=person['keypoints'].ravel().tolist(),
+            score=float(person['score']),
+        )
+        if 'bbox' in person:
+            result['bbox'] = person['bbox'].tolist()
+        return result
 
-
-CocoMetric.process = _refuse_several_poses(CocoMetric.process)
+    def _evaluations(self) -> List[Tuple[str, np.ndarray]]:
+        """Type and sigmas of the evaluations; the last one's result counts."""
+        return [(self.iou_type, self.dataset_meta['sigmas'])]

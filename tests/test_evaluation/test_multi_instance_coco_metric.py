@@ -1,7 +1,9 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import METRICS
 
@@ -113,6 +115,22 @@ def test_one_instance_is_the_stock_metric_for_crowdpose(pairs, ann_file):
     assert evaluate(noisy(pairs, 1), num_instances=1, **cfg) == stock
 
 
+def test_converted_keypoints_are_evaluated_as_by_the_stock_metric(pairs, ann_file):
+    converter = dict(
+        type='KeypointConverter',
+        num_keypoints=12,
+        mapping=[(i, i - 5) for i in range(5, 17)],
+    )
+    cfg = dict(ann_file=ann_file, pred_converter=converter, gt_converter=converter)
+    stock = evaluate(noisy(pairs, 1), type='CocoMetric', **cfg)
+    cfg.update(type='MultiInstanceCocoMetric', num_instances=1)
+    metric = METRICS.build(cfg)
+    metric.dataset_meta = dict(METAINFO)
+    for _ in range(2):  # the stock metric converts again and fails
+        metric.process([], noisy(pairs, 1))
+        assert metric.evaluate(40) == stock
+
+
 def one_box_per_pair(pairs):
     """λ = 0 the person of the box, λ = 1 the other one."""
     return [
@@ -166,6 +184,51 @@ def test_order_of_the_samples_does_not_matter(pairs, ann_file):
     assert evaluate(samples, ann_file=ann_file) == evaluate(
         samples[::-1], ann_file=ann_file
     )
+
+
+@pytest.mark.parametrize('num_instances', [1, 2])
+def test_no_box_at_all_finds_nobody(ann_file, num_instances):
+    result = evaluate([], size=1, ann_file=ann_file, num_instances=num_instances)
+    assert result['coco/AP'] == result['coco/AR'] == 0
+    assert ('coco/lambda1/AR' in result) == (num_instances == 2)
+
+
+def test_neither_boxes_nor_annotations_are_named():
+    with pytest.raises(ValueError, match='got neither predictions nor ann_file'):
+        evaluate([], size=1)
+
+
+def test_image_without_annotation_counts_against_precision(pairs, ann_file):
+    samples = one_box_per_pair(pairs)
+    data = json.loads(Path(ann_file).read_text())
+    data['annotations'] = [a for a in data['annotations'] if a['image_id'] >= 10]
+    Path(ann_file).write_text(json.dumps(data))
+    result = evaluate(samples, ann_file=ann_file)
+    assert result['coco/AR'] == 1
+    assert result['coco/AP'] < 0.6
+
+
+def test_images_that_the_annotation_file_lacks_are_named(pairs, ann_file):
+    samples = one_box_per_pair(pairs)
+    samples[3]['img_id'] = 77
+    message = '1 of 20 images with predictions, such as id 77, are not in .*json'
+    with pytest.raises(ValueError, match=message):
+        evaluate(samples, ann_file=ann_file)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_pose_that_is_not_finite_finds_nobody(pairs, ann_file, value, caplog):
+    samples = one_box_per_pair(pairs)
+    expected = evaluate(samples[:-2], ann_file=ann_file)
+    for data, name in zip(samples[-2:], ('keypoints', 'keypoint_scores')):
+        data['pred_instances'][name][:, 3] = value
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        assert evaluate(samples, ann_file=ann_file) == expected
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert '4 of 40 poses have a keypoint or score that is not finite' in caplog.text
 
 
 def test_wrong_number_of_poses_is_named(pairs, ann_file):
