@@ -5,7 +5,7 @@ Rethinking Top-Down Pose Estimation", ICCV 2021, Sec. 3.2.
 """
 
 import math
-from typing import Sequence
+from typing import Any, Callable, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -47,12 +47,26 @@ def encode_lambdas(lambdas: Sequence[float], num_instances: int) -> Tensor:
 
 def fold(x: Tensor, num_instances: int) -> Tensor:
     """Repeat each of B samples N times, sample-major: (B, ...) → (B·N, ...)."""
-    return x if num_instances == 1 else x.repeat_interleave(num_instances, dim=0)
+    return x[:, None].expand(-1, num_instances, *x.shape[1:]).flatten(0, 1)
 
 
 def unfold(rows: Tensor, num_instances: int) -> Tensor:
     """Group B·N sample-major rows by sample: (B·N, ...) → (B, N, ...)."""
     return rows.reshape(-1, num_instances, *rows.shape[1:])
+
+
+def channel_axis(x: Tensor) -> int:
+    """Axis of the channels in ``(M, C, H, W)``, ``(M, C)`` or tokens ``(M, L, C)``."""
+    return 2 if x.dim() == 3 else 1
+
+
+def map_features(function: Callable[[Tensor], Tensor], feats: Any) -> Any:
+    """Apply a function to each tensor of features, alone or in lists and tuples."""
+    if isinstance(feats, (list, tuple)):
+        return type(feats)(map_features(function, x) for x in feats)
+    if isinstance(feats, Tensor) and feats.dim() > 1:
+        return function(feats)
+    return feats
 
 
 class MIMB(BaseModule):
@@ -72,7 +86,8 @@ class MIMB(BaseModule):
             Defaults to ``'paper'``.
 
     Shape:
-        x ``(M, C, H, W)``, or pooled ``(M, C)``, code ``(M, N)`` → as x.
+        x ``(M, C, H, W)``, tokens ``(M, L, C)`` or pooled ``(M, C)``, code
+        ``(M, N)`` → as x.
     """
 
     def __init__(
@@ -133,16 +148,23 @@ class MIMB(BaseModule):
         self._is_init = True
 
     def squeeze(self, x: Tensor) -> Tensor:
-        """Global average pool, (M, C, H, W) → (M, C)."""
+        """Global average pool, (M, C, H, W) or (M, L, C) → (M, C)."""
+        if x.dim() == 3:
+            return x.mean(1)
         return x.flatten(2).mean(2) if x.dim() > 2 else x
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         """Modulate the features of M crops, each for the instance in its code."""
+        if self.embed[1].training != self.training:
+            # norm_eval of a stock backbone means the stock statistics alone
+            self.embed[1].train(self.training)
         if self.training and len(code) == 1:
             # batch norm refuses one row; two equal rows normalise alike
             code = code.expand(2, -1)
-        gate = self.excite(self.squeeze(x)) * self.embed(code)[: len(x)]
+        gate = self.excite(self.squeeze(x)) * self.embed(code)[: x.shape[0]]
         gate = gate * self.gate_scale
+        if x.dim() == 3:
+            return x * gate[:, None]
         return x * gate.reshape(*gate.shape, *[1] * (x.dim() - 2))
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):

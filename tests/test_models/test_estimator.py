@@ -10,7 +10,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.runner.checkpoint import load_state_dict
 from mmpose.registry import DATASETS, MODELS
 
-from mipnet_mmpose import MIMB, use_lambdas
+from mipnet_mmpose import MIMB, MIPNetHead, MultiInstanceLoss, use_lambdas
 
 from ..conftest import (
     coco_dataset_config,
@@ -335,3 +335,19 @@ def test_a_loss_that_sums_over_the_batch_keeps_the_scale_of_the_stock_model(
         model.eval()
         losses.append(model.loss(**data)['loss_kpt'])
     torch.testing.assert_close(losses[1], losses[0])
+
+
+def test_every_loss_of_a_head_is_per_instance():
+    """One per stage, of a head inside a head, and losses that are not in the config."""
+    mse = dict(type='KeypointMSELoss')
+    cpm = dict(type='CPMHead', in_channels=8, out_channels=17, num_stages=2)
+    losses = MIPNetHead(dict(cpm, loss=[mse, mse])).head.loss_module
+    assert [type(loss) for loss in losses] == [MultiInstanceLoss] * 2
+    pose = dict(type='RTMCCHead', in_channels=8, out_channels=17, input_size=(96, 128))
+    pose.update(in_featuremap_size=(3, 4), simcc_split_ratio=2.0)
+    head = MIPNetHead(dict(type='VisPredictHead', pose_cfg=pose), num_instances=3).head
+    for loss in (head.loss_module, head.pose_head.loss_module):
+        assert isinstance(loss, MultiInstanceLoss) and loss.num_instances == 3
+    stages = dict(type='CombinedLoss', losses=dict(heatmap=mse))
+    head = MIPNetHead(dict(cpm, loss=stages)).head
+    assert isinstance(head.loss_module.heatmap, MultiInstanceLoss)

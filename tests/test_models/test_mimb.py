@@ -76,6 +76,26 @@ def test_a_checkpoint_brings_the_gate_its_weights_belong_to():
     assert torch.equal(fresh.eval()(x, torch.eye(2)), x)
 
 
+def test_tokens_are_pooled_over_their_positions():
+    mimb = MIMB(8).eval()
+    for parameter in mimb.parameters():
+        torch.nn.init.normal_(parameter)
+    x, code = torch.randn(2, 8, 3, 4), torch.eye(2)
+    tokens = x.flatten(2).transpose(1, 2)
+    out = mimb(x, code).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(mimb(tokens, code), out)
+
+
+def test_batch_norm_learns_statistics_where_norm_eval_would_stop_it():
+    mimb = MIMB(8)
+    mimb.embed[1].eval()  # as a stock backbone's norm_eval does to all batch norms
+    mimb(torch.randn(2, 8, 4, 4), torch.eye(2))
+    assert mimb.embed[1].num_batches_tracked == 1
+    mimb.eval()
+    mimb(torch.randn(2, 8, 4, 4), torch.eye(2))
+    assert mimb.embed[1].num_batches_tracked == 1
+
+
 def test_checkpoint_of_another_number_of_instances_is_refused():
     with pytest.raises(ValueError, match='num_instances=3.*num_instances=2'):
         MIMB(8, 2).load_state_dict(MIMB(8, 3).state_dict())

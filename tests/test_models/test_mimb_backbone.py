@@ -195,6 +195,30 @@ def test_wrong_place_is_named(insert, message):
         MODELS.build(dict(type='MIMBBackbone', backbone=hrnet_config(), insert=insert))
 
 
+def test_two_paths_that_meet_are_both_folded():
+    cpm = dict(type='CPM', in_channels=3, out_channels=4, feat_channels=8, num_stages=2)
+    places = [
+        dict(module='stem', position='after'),
+        dict(module='middle', position='after'),
+    ]
+    cfg = dict(type='MIMBBackbone', backbone=cpm, input_size=(32, 32))
+    net = MODELS.build(dict(cfg, insert=places))
+    assert [place.folds for place in net.mimbs] == [[True], [True]]
+    assert [len(x) for x in net(torch.randn(2, 3, 32, 32))] == [4, 4]
+    with pytest.raises(ValueError, match='folded rows meet rows'):
+        MODELS.build(dict(cfg, insert=places[:1]))
+
+
+def test_windows_of_a_crop_are_not_taken_for_crops():
+    swin = dict(
+        type='SwinTransformer', embed_dims=12, depths=(1, 1, 1, 1), num_heads=(1,) * 4
+    )
+    place = dict(module='stages.1.blocks.0.attn.w_msa', position='before')
+    cfg = dict(type='MIMBBackbone', backbone=swin, insert=[place])
+    with pytest.raises(ValueError, match=r'insert\[0\]: there are 40 rows .* 2 crops'):
+        MODELS.build(cfg)
+
+
 def test_place_inside_a_residual_connection_is_refused():
     insert = [dict(module='layer3.0.conv2', position='before')]
     with pytest.raises(ValueError, match='folded rows meet rows'):

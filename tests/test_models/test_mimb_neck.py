@@ -52,9 +52,21 @@ def test_pooled_features_are_modulated():
     torch.testing.assert_close(neck((x,))[0][::2], x.mean(dim=(2, 3)))
 
 
-def test_one_list_of_features_per_stage_is_refused():
-    with pytest.raises(ValueError, match='use MIMBBackbone'):
-        MIMBNeck([8])([[torch.randn(1, 8, 4, 4)]])
+def test_lists_of_levels_per_stage_stay_lists():
+    neck = MIMBNeck([8, 4, None, 4]).eval()
+    feats = [[torch.randn(2, c, 4, 4) for c in (8, 4)] for _ in range(2)]
+    stages = neck(feats)
+    flat = MIMBNeck([8, 4, None, 4]).eval()
+    flat.load_state_dict(neck.state_dict())
+    expected = flat([level for stage in feats for level in stage])
+    assert [len(stage) for stage in stages] == [2, 2]
+    for out, level in zip([x for stage in stages for x in stage], expected):
+        assert torch.equal(out, level)
+
+
+def test_levels_of_stages_that_do_not_fit_name_the_key():
+    with pytest.raises(ValueError, match=r'in_channels is \[8\].*\[8, 4\]'):
+        MIMBNeck([8])([[torch.randn(1, 8, 4, 4), torch.randn(1, 4, 4, 4)]])
 
 
 @pytest.mark.parametrize('wrong', ['8', [], [0]])

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from mmpose.registry import MODELS
@@ -41,6 +43,24 @@ def test_a_loss_that_sums_over_the_batch_keeps_its_scale():
     twice = [tuple(x.repeat_interleave(2, 0) for x in xs) for xs in (pred, target)]
     rows = MultiInstanceLoss(cfg, 2)(*twice, weights.repeat_interleave(2, 0))
     torch.testing.assert_close(rows, stock)
+
+
+def test_what_the_stock_loss_has_the_wrapper_has():
+    stock = MODELS.build(MSE)
+    loss = MultiInstanceLoss(stock)
+    assert loss.loss is stock and loss.use_target_weight
+    with pytest.raises(AttributeError, match='no_such_thing'):
+        loss.no_such_thing  # noqa: B018
+    assert copy.deepcopy(loss).loss is not stock
+
+
+def test_several_losses_in_one_are_returned_one_by_one():
+    parts = [MSE, dict(type='SmoothL1Loss')]
+    output, target, _ = batch(6)
+    arguments = [output, output], [target, target], torch.ones(6, 17)
+    loss = MultiInstanceLoss(dict(type='MultipleLossWrapper', losses=parts), 3)
+    stock = MODELS.build(dict(type='MultipleLossWrapper', losses=parts))
+    torch.testing.assert_close(loss(*arguments), stock(*arguments))
 
 
 def test_instance_weights_scale_each_index():

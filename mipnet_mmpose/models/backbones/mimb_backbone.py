@@ -6,7 +6,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..lambdas import LambdaModule
-from ..mimb import MIMB, fold
+from ..mimb import MIMB, channel_axis, fold, map_features
 
 
 class MIMBInsertion(LambdaModule, BaseModule):
@@ -15,7 +15,8 @@ class MIMBInsertion(LambdaModule, BaseModule):
     Args:
         channels (Sequence[int]): Channels of the tensors that the submodule
             takes or returns, in their order.
-        folds (bool): Whether this is the first insertion, which folds.
+        folds (Sequence[bool]): Whether each of them still has one row per crop and
+            is folded here.
         num_instances (int): Instances N per box.
         reduction (int): Reduction of the MIMBs.
         init (str): See :class:`MIMB`.
@@ -24,29 +25,30 @@ class MIMBInsertion(LambdaModule, BaseModule):
     def __init__(
         self,
         channels: Sequence[int],
-        folds: bool,
+        folds: Sequence[bool],
         num_instances: int,
         reduction: int,
         init: str,
     ):
         super().__init__()
         self._init_lambdas(num_instances)
-        self.folds = folds
+        self.folds = list(folds)
         self.mimbs = ModuleList(
             MIMB(c, num_instances, reduction, init) for c in channels
         )
 
     def forward(self, feats: Any) -> Any:
-        """Modulate a feature map, or each one of a list or tuple of them."""
+        """Modulate the features, a tensor or each one of a list or tuple of them."""
         codes = self.codes
-        mimbs = iter(self.mimbs)
+        blocks = zip(self.mimbs, self.folds)
 
         def modulate(x: Tensor) -> Tensor:
-            if self.folds:
-                x = fold(x, len(codes))
-            return next(mimbs)(x, codes.repeat(len(x) // len(codes), 1))
+            mimb, folds = next(blocks)
+            if folds:
+                x = fold(x, codes.shape[0])
+            return mimb(x, codes.repeat(x.shape[0] // codes.shape[0], 1))
 
-        return _map_feature_maps(modulate, feats)
+        return map_features(modulate, feats)
 
     # bound methods, so that a deep copy of the backbone calls its own MIMBs
     def before(self, module: nn.Module, args: Tuple) -> Tuple:
@@ -59,8 +61,8 @@ class MIMBInsertion(LambdaModule, BaseModule):
 
     def fold_rest(self, backbone: nn.Module, args: Tuple, output: Any) -> Any:
         """Forward hook of the backbone: fold what was taken off before a MIMB."""
-        batch_size, num_lambdas = len(args[0]), len(self.codes)
-        return _map_feature_maps(
+        batch_size, num_lambdas = len(args[0]), self.codes.shape[0]
+        return map_features(
             lambda x: fold(x, num_lambdas) if len(x) == batch_size else x, output
         )
 
@@ -85,6 +87,10 @@ def MIMBBackbone(
     submodule ``mimbs``: checkpoints, frozen stages and layer-wise learning
     rates, which name the stock parameters, work as before.
 
+    At a place may be feature maps ``(B, C, H, W)``, tokens ``(B, L, C)`` or pooled
+    features ``(B, C)``, alone or in a list. Where two paths of the backbone meet
+    after the first MIMB, each needs a MIMB before they meet.
+
     The paper's HRNet (the default): before ``stage4`` on its 4 branches and
     after it on the one branch it returns. The paper's ResNet: before
     ``layer3`` and before ``layer4``.
@@ -97,10 +103,10 @@ def MIMBBackbone(
         reduction (int): Reduction of the MIMBs. Defaults to 4.
         init (str): ``'paper'`` or ``'identity'``, see :class:`MIMB`.
             Defaults to ``'paper'``.
-        channels (Sequence[Sequence[int]], optional): Channels of the feature
-            maps at each place of ``insert``. By default one dry run finds them;
+        channels (Sequence[Sequence[int]], optional): Channels of the features
+            at each place of ``insert``. By default one dry run finds them;
             where it cannot run, ``insert`` must name the places in the order
-            in which they run.
+            in which they run, and the first one alone folds.
         input_size (tuple[int, int]): Width and height of the crops of the dry
             run, in pixels. Defaults to (192, 256).
 
@@ -142,11 +148,12 @@ def MIMBBackbone(
             f'{len(places)} places in model.backbone.insert'
         )
     try:
-        order, found = _dry_run(net, places, num_instances, input_size)
+        order, found, folds = _dry_run(net, places, num_instances, input_size)
     except ValueError:
         if channels is None:
             raise
         found = channels
+        folds = [[index == 0] * len(c) for index, c in enumerate(channels)]
     else:
         places = [places[index] for index in order]
         if channels is not None and [list(channels[i]) for i in order] != found:
@@ -155,8 +162,8 @@ def MIMBBackbone(
                 f'{[found[order.index(i)] for i in range(len(order))]}'
             )
     net.mimbs = ModuleList(
-        MIMBInsertion(c, index == 0, num_instances, reduction, init)
-        for index, c in enumerate(found)
+        MIMBInsertion(c, f, num_instances, reduction, init)
+        for c, f in zip(found, folds)
     )
     for (module, position), mimbs in zip(places, net.mimbs):
         if position == 'before':
@@ -172,10 +179,13 @@ def _dry_run(
     places: Sequence[Tuple[nn.Module, str]],
     num_instances: int,
     input_size: Tuple[int, int],
-) -> Tuple[List[int], List[List[int]]]:
-    """Find the order in which the places run, and their channels."""
+) -> Tuple[List[int], List[List[int]], List[List[bool]]]:
+    """Find the order in which the places run, their channels and which fold."""
+    batch_size = 2
+    num_instances = max(num_instances, 2)  # so that folded rows show
     order: List[int] = []
     channels: List[List[int]] = []
+    folds: List[List[bool]] = []
 
     def record(index: int, feats: Any) -> Any:
         if index in order:
@@ -185,12 +195,22 @@ def _dry_run(
             )
         order.append(index)
         channels.append([])
+        folds.append([])
 
         def visit(x: Tensor) -> Tensor:
-            channels[-1].append(x.size(1))
-            return fold(x, num_instances) if len(order) == 1 else x
+            folded = any(any(place) for place in folds[:-1])
+            rows = batch_size * num_instances if folded else batch_size
+            if len(x) not in (batch_size, rows):
+                raise ValueError(
+                    f'model.backbone.insert[{index}]: there are {len(x)} rows of '
+                    f'features for {batch_size} crops at this place, a MIMB needs '
+                    'one per crop (are they parts of a crop, such as windows?)'
+                )
+            channels[-1].append(x.size(channel_axis(x)))
+            folds[-1].append(len(x) == batch_size)
+            return fold(x, num_instances) if folds[-1][-1] else x
 
-        return _map_feature_maps(visit, feats)
+        return map_features(visit, feats)
 
     handles = []
     for index, (module, position) in enumerate(places):
@@ -208,7 +228,7 @@ def _dry_run(
     try:
         net.eval()
         with torch.no_grad():
-            net(torch.zeros(2, 3, height, width))
+            net(torch.zeros(batch_size, 3, height, width))
     except RuntimeError as error:
         raise ValueError(
             f'model.backbone: a dry run of {type(net).__name__} with MIMBs at '
@@ -229,16 +249,6 @@ def _dry_run(
             )
         if not channels[order.index(index)]:
             raise ValueError(
-                f'model.backbone.insert[{index}]: there is no (B, C, H, W) feature '
-                'map at this place'
+                f'model.backbone.insert[{index}]: there are no features at this place'
             )
-    return order, channels
-
-
-def _map_feature_maps(function, feats: Any) -> Any:
-    """Apply a function to each (M, C, H, W) tensor of a list, tuple or alone."""
-    if isinstance(feats, (list, tuple)):
-        return type(feats)(_map_feature_maps(function, x) for x in feats)
-    if isinstance(feats, Tensor) and feats.dim() == 4:
-        return function(feats)
-    return feats
+    return order, channels, folds

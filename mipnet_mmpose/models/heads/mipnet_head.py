@@ -9,7 +9,7 @@ from mmpose.models.heads.base_head import BaseHead
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import ConfigType, Features, OptSampleList, Predictions
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..lambdas import LambdaModule
 from ..losses.multi_instance_loss import MultiInstanceLoss
@@ -37,8 +37,9 @@ class MIPNetHead(LambdaModule, BaseHead):
 
     The stock head sees an ordinary batch of B·N single-person crops, row
     ``b*N + i`` being sample b under λ_i. ``loss`` unfolds each sample's N
-    targets into B·N samples, ``predict`` groups the B·N poses by box. The loss
-    of the stock head becomes a :class:`MultiInstanceLoss` where it is not one.
+    targets into B·N samples, ``predict`` groups the B·N poses by box. Every loss
+    of the stock head, of each stage and of the heads inside it, becomes a
+    :class:`MultiInstanceLoss` where it is not one.
 
     Args:
         head (dict): Config of the stock head.
@@ -52,18 +53,10 @@ class MIPNetHead(LambdaModule, BaseHead):
         super().__init__(init_cfg)
         self._init_lambdas(num_instances)
         self.configured_lambdas = None
-        loss = head.get('loss')
-        # a list or a combination of losses is called part by part
-        if isinstance(loss, dict) and loss.get('type') not in (
-            'CombinedLoss',
-            'MultiInstanceLoss',
-            MultiInstanceLoss,
-        ):
-            loss = dict(
-                type='MultiInstanceLoss', loss=loss, num_instances=num_instances
-            )
-            head = dict(head, loss=loss)
         self.head = MODELS.build(head)
+        for module in list(self.head.modules()):
+            if isinstance(getattr(module, 'loss_module', None), nn.Module):
+                module.loss_module = _per_instance(module.loss_module, num_instances)
         for name, module in self.head.named_modules():
             if (
                 isinstance(module, MultiInstanceLoss)
@@ -194,6 +187,17 @@ class MIPNetHead(LambdaModule, BaseHead):
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         move_stock_keys(self, state_dict, prefix, 'head')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _per_instance(loss: nn.Module, num_instances: int) -> nn.Module:
+    # a list or a combination of losses is called part by part
+    if isinstance(loss, (nn.ModuleList, nn.ModuleDict)):
+        for name, part in loss.named_children():
+            setattr(loss, name, _per_instance(part, num_instances))
+        return loss
+    if isinstance(loss, MultiInstanceLoss):
+        return loss
+    return MultiInstanceLoss(loss, num_instances)
 
 
 def _first_level(feats: Any) -> Tensor:

@@ -1,4 +1,4 @@
-from typing import Any, Optional, Sequence
+from typing import Any, Optional, Sequence, Union
 
 from mmpose.registry import MODELS
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ class MultiInstanceLoss(nn.Module):
     Which target a row gets is settled by :class:`GenerateMultiInstanceTarget`.
 
     Args:
-        loss (dict): Config of the stock loss.
+        loss (dict | nn.Module): The stock loss or its config. What it has, such
+            as ``use_target_weight``, the wrapper has too.
         num_instances (int): Instances N per box. Defaults to 2.
         instance_weights (Sequence[float], optional): Weight :math:`w_i` of
             each instance index. Defaults to 1 for all.
@@ -29,12 +30,12 @@ class MultiInstanceLoss(nn.Module):
 
     def __init__(
         self,
-        loss: dict,
+        loss: Union[dict, nn.Module],
         num_instances: int = 2,
         instance_weights: Optional[Sequence[float]] = None,
     ):
         super().__init__()
-        self.loss = MODELS.build(loss)
+        self.loss = loss if isinstance(loss, nn.Module) else MODELS.build(loss)
         self.num_instances = num_instances
         if num_instances < 1:
             raise ValueError(
@@ -65,6 +66,14 @@ class MultiInstanceLoss(nn.Module):
             loss = _scale(self.loss(*part[0], **part[1]), weight / self.num_instances)
             total = loss if total is None else _add(total, loss)
         return total
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == 'loss':
+                raise
+            return getattr(self.loss, name)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         move_stock_keys(self, state_dict, prefix, 'loss')

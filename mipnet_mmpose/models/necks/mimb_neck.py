@@ -1,11 +1,11 @@
-from typing import Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Sequence, Tuple, Union
 
 from mmengine.model import BaseModule, ModuleList
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..lambdas import LambdaModule
-from ..mimb import MIMB, fold
+from ..mimb import MIMB, channel_axis, fold, map_features
 from ..stock_checkpoint import move_stock_keys
 
 
@@ -18,7 +18,9 @@ class MIMBNeck(LambdaModule, BaseModule):
     Args:
         in_channels (int | Sequence[int | None]): Channels of each feature
             level the backbone returns; an int for a single level. A level
-            given as ``None`` is folded but not modulated.
+            given as ``None`` is folded but not modulated. Where each stage of
+            the backbone gives a list of levels, those of the first stage come
+            first.
         num_instances (int): Instances N per box. Defaults to 2.
         reduction (int): Reduction of the MIMBs. Defaults to 4.
         init (str): ``'paper'`` or ``'identity'``, see :class:`MIMB`.
@@ -28,7 +30,8 @@ class MIMBNeck(LambdaModule, BaseModule):
         init_cfg (dict, optional): Of :class:`mmengine.model.BaseModule`.
 
     Shape:
-        each level ``(B, C, H, W)`` → ``(B·N, C, H, W)``, sample-major.
+        each level ``(B, C, H, W)`` → ``(B·N, C, H, W)``, sample-major; in the
+        same way tokens ``(B, L, C)`` and pooled features ``(B, C)``.
 
     Raises:
         ValueError: where the features do not have the levels and channels of
@@ -62,19 +65,15 @@ class MIMBNeck(LambdaModule, BaseModule):
             for c in self.in_channels
         )
 
-    def forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+    def forward(self, feats: Any) -> Tuple[Any, ...]:
         """Fold and modulate each feature level."""
         if self.neck is not None:
             feats = self.neck(feats)
         if isinstance(feats, Tensor):
             feats = (feats,)
-        if not all(isinstance(x, Tensor) for x in feats):
-            raise ValueError(
-                'MIMBNeck modulates feature maps, but the backbone gives '
-                f'{type(feats[0]).__name__}s of them (one per stage?): use '
-                'MIMBBackbone'
-            )
-        channels = [x.size(1) for x in feats]
+        levels = []
+        map_features(levels.append, feats)
+        channels = [x.size(channel_axis(x)) for x in levels]
         if len(channels) != len(self.in_channels) or any(
             expected not in (None, actual)
             for expected, actual in zip(self.in_channels, channels)
@@ -84,12 +83,14 @@ class MIMBNeck(LambdaModule, BaseModule):
                 f'before it gives feature levels of {channels} channels'
             )
         codes = self.codes
-        rows = codes.repeat(len(feats[0]), 1)
-        outs = []
-        for x, mimb in zip(feats, self.mimbs):
-            x = fold(x, len(codes))
-            outs.append(mimb(x, rows) if isinstance(mimb, MIMB) else x)
-        return tuple(outs)
+        rows = codes.repeat(levels[0].shape[0], 1)
+        mimbs = iter(self.mimbs)
+
+        def modulate(x: Tensor) -> Tensor:
+            x, mimb = fold(x, codes.shape[0]), next(mimbs)
+            return mimb(x, rows) if isinstance(mimb, MIMB) else x
+
+        return tuple(map_features(modulate, feats))
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         move_stock_keys(self, state_dict, prefix, 'neck')
