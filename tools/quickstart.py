@@ -17,9 +17,17 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = REPO / 'configs' / 'synthcrowd'
+HEADS = {
+    'heatmap': 'td-hm_{}res18-small_8e_synthcrowd-128x96.py',
+    'simcc': 'simcc_{}res18-small_8e_synthcrowd-128x96.py',
+    'regression': 'td-reg_{}res18-small_rle-8e_synthcrowd-128x96.py',
+}
 MODELS = {
-    'baseline': CONFIGS / 'td-hm_res18-small_8e_synthcrowd-128x96.py',
-    'MIPNet': CONFIGS / 'td-hm_mipnet-res18-small_8e_synthcrowd-128x96.py',
+    head: {
+        'baseline': CONFIGS / name.format(''),
+        'MIPNet': CONFIGS / name.format('mipnet-'),
+    }
+    for head, name in HEADS.items()
 }
 PERSONS = {'all': 'val', 'overlapped half': 'val-overlapped'}
 BOXES = {'all boxes': None, 'one box per pair': 'one_box_per_pair.json'}
@@ -29,6 +37,9 @@ METRICS = {'AP': 'AP', 'AP50': 'AP .5', 'AR': 'AR', 'AR50': 'AR .5'}
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, default=Path('work_dirs/quickstart'))
+    parser.add_argument(
+        '--head', choices=HEADS, default='heatmap', help='of both models'
+    )
     parser.add_argument('--seed', type=int, default=0, help='of data and training')
     parser.add_argument('--images', type=int, default=1500, help='to train on')
     parser.add_argument('--test-images', type=int, default=300)
@@ -161,7 +172,7 @@ def table(results):
     return '\n'.join(lines)
 
 
-def compare_picture(path, checkpoints, data, rows=6):
+def compare_picture(path, configs, checkpoints, data, rows=6):
     """The same crops with the truth, the baseline's pose, and MIPNet's for each λ.
 
     The crops are spread evenly over the overlapped half, by overlap.
@@ -193,8 +204,8 @@ def compare_picture(path, checkpoints, data, rows=6):
     ]
 
     models = {
-        name: init_model(str(MODELS[name]), str(checkpoints[name]), device='cpu')
-        for name in MODELS
+        name: init_model(str(config), str(checkpoints[name]), device='cpu')
+        for name, config in configs.items()
     }
     skeleton = models['baseline'].dataset_meta['skeleton_links']
     names = {image['id']: image['file_name'] for image in val['images']}
@@ -254,29 +265,30 @@ def compare_picture(path, checkpoints, data, rows=6):
 def main():
     args = parse_args()
     start = time.time()
+    configs = MODELS[args.head]
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     settings = {k: v for k, v in vars(args).items() if k != 'out'}
     settings_file = args.out / 'settings.json'
     if not settings_file.exists() or json.loads(settings_file.read_text()) != settings:
-        for name in (*MODELS, 'data', 'metrics', 'logs'):
+        for name in (*configs, 'data', 'metrics', 'logs'):
             shutil.rmtree(args.out / name, ignore_errors=True)
         settings_file.write_text(json.dumps(settings))
 
     data = args.out / 'data'
     make_data(args, data)
-    checkpoints = {n: train(args, n, config, data) for n, config in MODELS.items()}
+    checkpoints = {n: train(args, n, config, data) for n, config in configs.items()}
     results = {
         (persons, boxes, name): evaluate(
             args, name, config, checkpoints[name], data, persons, boxes
         )
         for persons in PERSONS
         for boxes in BOXES
-        for name, config in MODELS.items()
+        for name, config in configs.items()
     }
     text = table(results)
     (args.out / 'table.md').write_text(text + '\n')
-    compare_picture(args.out / 'compare.png', checkpoints, data)
+    compare_picture(args.out / 'compare.png', configs, checkpoints, data)
     print(f'\n{text}\n')
     print(f'{args.out / "compare.png"}')
     print(f'{time.time() - start:.0f} s in all')

@@ -8,7 +8,7 @@ import sys
 import cv2
 import pytest
 
-from ..conftest import REPO
+from ..conftest import REPO, load_tool
 
 
 def quickstart(out, *args):
@@ -39,3 +39,9 @@ def test_table_and_picture_are_written(tmp_path):
     assert cv2.imread(str(tmp_path / 'compare.png')).shape[1] == 2 * 4 * 192 + 16
     boxes = json.loads((tmp_path / 'data/val/one_box_per_pair.json').read_text())
     assert len(boxes) == 8  # one for each pair
+
+
+def test_every_head_has_a_baseline_and_a_mipnet():
+    for configs in load_tool('quickstart').MODELS.values():
+        assert list(configs) == ['baseline', 'MIPNet']
+        assert all(path.is_file() for path in configs.values())

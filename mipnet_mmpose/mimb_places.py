@@ -1,0 +1,76 @@
+"""Where MIMBs go in each family of backbones, unless a person says otherwise."""
+
+import re
+from fractions import Fraction
+from typing import Dict, List, Tuple
+
+from torch import nn
+
+# HRNet and ResNet are the paper's. The others follow them: about the last third of the
+# network runs once per instance, and every stage that gives an output sees λ.
+# {1/2} is the number of the submodule half-way down those of that name.
+MIMB_PLACES: Dict[str, Tuple[str, ...]] = {
+    'AlexNet': ('features.{1/2}:before', 'features.{3/4}:before'),
+    'CPM': ('stem:after', 'middle:after'),
+    'CSPDarknet': ('stage3:before', 'stage4:before'),
+    'CSPNeXt': ('stage3:before', 'stage4:before'),
+    'HRNet': ('stage4:before', 'stage4:after'),
+    'HourglassNet': ('stem:after', 'hourglass_modules.0:after'),
+    'LiteHRNet': ('stage2:before', 'stage2:after'),
+    'MSPN': ('multi_stage_mspn.0.downsample:after',),
+    'MobileNetV2': ('layer5:before', 'layer7:before'),
+    'MobileNetV3': ('layer{1/2}:before', 'layer{3/4}:before'),
+    'PyramidVisionTransformer': ('layers.2.0:before', 'layers.3.0:before'),
+    'RSN': ('multi_stage_rsn.0.downsample:after',),
+    'ResNet': ('layer3:before', 'layer4:before'),
+    'ShuffleNetV1': ('layers.1:before', 'layers.2:before'),
+    'ShuffleNetV2': ('layers.1:before', 'layers.2:before'),
+    'SwinTransformer': ('stages.2.blocks.{1/2}:before', 'stages.3:before'),
+    'VGG': ('features.{1/2}:before', 'features.{3/4}:before'),
+    'ViPNAS_MobileNetV3': ('layer{1/2}:before', 'layer{3/4}:before'),
+    'ViPNAS_ResNet': ('layer3:before', 'layer4:before'),
+    'VisionTransformer': ('layers.{1/2}:before', 'layers.{3/4}:before'),
+}
+
+
+def parse_place(place: str) -> dict:
+    """``'stage4:before'`` → ``dict(module='stage4', position='before')``.
+
+    Raises:
+        ValueError: where it is not ``PATH:before`` or ``PATH:after``.
+    """
+    module, _, position = place.rpartition(':')
+    if not module or position not in ('before', 'after'):
+        raise ValueError(f'insert: {place!r} is not PATH:before or PATH:after')
+    return dict(module=module, position=position)
+
+
+def default_places(backbone: nn.Module) -> List[dict]:
+    """The places for a stock backbone, as ``MIMBBackbone(insert=...)`` takes them.
+
+    Raises:
+        ValueError: where neither its class nor a parent of it is in the table.
+    """
+    for family in type(backbone).__mro__:
+        if family.__name__ in MIMB_PLACES:
+            places = map(parse_place, MIMB_PLACES[family.__name__])
+            return [
+                dict(place, module=_numbered(place['module'], backbone))
+                for place in places
+            ]
+    children = ', '.join(name for name, _ in backbone.named_children())
+    raise ValueError(
+        f'model.backbone: there is no default place for MIMBs in '
+        f'{type(backbone).__name__}; name one with insert (at its top are {children})'
+    )
+
+
+def _numbered(path: str, backbone: nn.Module) -> str:
+    match = re.fullmatch(r'(.+)\{(.+)\}', path)
+    if match is None:
+        return path
+    prefix = match[1]
+    rests = [name[len(prefix) :] for name, _ in backbone.named_modules()
+             if name.startswith(prefix)]  # fmt: skip
+    numbers = sorted(int(rest) for rest in rests if rest.isdigit())
+    return f'{prefix}{numbers[int(Fraction(match[2]) * len(numbers))]}'

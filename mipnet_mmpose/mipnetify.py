@@ -1,0 +1,274 @@
+"""A stock top-down config becomes a MIPNet: the few lines that it takes."""
+
+import copy
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpose.registry import METRICS, MODELS
+from torch import Tensor, nn
+
+from .config_text import Base, Variable, apply_changes
+from .mimb_places import default_places
+from .models.mimb import channel_axis, map_features
+
+
+def mipnetify(
+    cfg: Config,
+    num_instances: int = 2,
+    where: str = 'neck',
+    insert: Optional[Sequence[dict]] = None,
+    init: str = 'paper',
+    load_from: Optional[str] = None,
+) -> Config:
+    """Turn any stock top-down config into a MIPNet.
+
+    The stock model is built and run once on an empty crop, to find channels. Its
+    weights are neither loaded nor downloaded.
+
+    Args:
+        cfg (Config): A stock config of a ``TopdownPoseEstimator``.
+        num_instances (int): Poses N per box. Defaults to 2.
+        where (str): ``'neck'`` puts the MIMBs behind the backbone and its neck,
+            ``'backbone'`` inside the backbone, at the place of its family (see
+            :mod:`mipnet_mmpose.mimb_places`). Defaults to ``'neck'``.
+        insert (Sequence[dict], optional): Other places in the backbone, as for
+            :func:`MIMBBackbone`.
+        init (str): ``'paper'`` or ``'identity'``, see :class:`MIMB`. Defaults to
+            ``'paper'``.
+        load_from (str, optional): Checkpoint of the stock model to start from. The
+            weights that the stock backbone starts from are then not fetched.
+
+    Returns:
+        Config: what is not the model's MIMBs and head, the training dataset, the
+        evaluators and ``custom_imports`` is as in ``cfg``.
+
+    Raises:
+        ValueError: naming the config key, where no MIPNet can be made of it.
+    """
+    changes = mipnet_changes(cfg, num_instances, where, insert, init, load_from)
+    return apply_changes(cfg, changes)
+
+
+def mipnet_changes(
+    cfg: Config,
+    num_instances: int = 2,
+    where: str = 'neck',
+    insert: Optional[Sequence[dict]] = None,
+    init: str = 'paper',
+    load_from: Optional[str] = None,
+) -> Dict[str, Any]:
+    """What :func:`mipnetify` merges into the config, key by key.
+
+    Arguments and errors as there. Values of the stock config that go on are
+    :class:`Base`, so that a config file can name them.
+    """
+    check_topdown(cfg)
+    if type(num_instances) is not int or num_instances < 1:
+        raise ValueError(
+            f'num_instances must be an integer of at least 1, got {num_instances!r}'
+        )
+    for key, value, known in (
+        ('where', where, ('neck', 'backbone')),
+        ('init', init, ('paper', 'identity')),
+    ):
+        if value not in known:
+            raise ValueError(
+                f'{key} must be {known[0]!r} or {known[1]!r}, got {value!r}'
+            )
+    n = Variable(num_instances)
+    changes: Dict[str, Any] = dict(custom_imports=dict(imports=_imports(cfg)))
+    changes['num_instances'] = n
+    if load_from is not None:
+        changes['load_from'] = load_from
+
+    mimbs = (
+        dict(num_instances=n) if init == 'paper' else dict(num_instances=n, init=init)
+    )
+    weightless = {}
+    if load_from is not None and cfg.model.backbone.get('init_cfg') is not None:
+        weightless = dict(init_cfg=None)
+    if where == 'backbone' or insert is not None:
+        backbone = Base('model.backbone', **weightless)
+        places = _backbone_places(cfg, num_instances, insert)
+        parts = dict(
+            backbone=dict(
+                _delete_=True, type='MIMBBackbone', backbone=backbone, **places, **mimbs
+            )
+        )
+    else:
+        parts = dict(backbone=weightless) if weightless else {}
+        parts['neck'] = dict(type='MIMBNeck', in_channels=_neck_channels(cfg), **mimbs)
+        if 'neck' in cfg.model:
+            parts['neck'] = dict(_delete_=True, **parts['neck'])
+            if cfg.model.neck is not None:
+                parts['neck']['neck'] = Base('model.neck')
+    parts['head'] = dict(
+        _delete_=True, type='MIPNetHead', head=Base('model.head'), num_instances=n
+    )
+    changes['model'] = parts
+
+    if cfg.get('train_dataloader') is not None:
+        dataset = dict(
+            _delete_=True,
+            type='MultiInstanceDataset',
+            dataset=Base('train_dataloader.dataset'),
+            num_instances=n,
+        )
+        changes['train_dataloader'] = dict(dataset=dataset)
+    for key in ('val_evaluator', 'test_evaluator'):
+        if cfg.get(key) is not None:
+            changes[key] = _evaluator(cfg, key, n)
+    # one name for both, but not for what mmengine takes _delete_ out of when it merges
+    if cfg.get('val_evaluator') and cfg.val_evaluator == cfg.get('test_evaluator'):
+        if '_delete_' not in changes['val_evaluator']:
+            changes['test_evaluator'] = changes['val_evaluator']
+    return changes
+
+
+def check_topdown(cfg: Config) -> None:
+    """Refuse what cannot become a MIPNet.
+
+    Raises:
+        ValueError: naming the config key and the reason.
+    """
+    model = cfg.get('model') or {}
+    name = _bare(model.get('type'))
+    if name == 'DWPoseDistiller':
+        raise ValueError(
+            "model.type is 'DWPoseDistiller', which trains a student on a teacher's "
+            'output, one pose per box: make a MIPNet of the config in '
+            f'model.student_cfg, {model.get("student_cfg")!r}'
+        )
+    if name != 'TopdownPoseEstimator':
+        raise ValueError(
+            f"model.type is {name!r}: only 'TopdownPoseEstimator' answers one pose "
+            'per box, which MIPNet makes several of'
+        )
+    head = _bare((model.get('head') or {}).get('type'))
+    if head == 'MIPNetHead':
+        raise ValueError("model.head.type is 'MIPNetHead': this is a MIPNet already")
+    if head is None:
+        raise ValueError('model.head is missing: there is nothing to give poses')
+    if head == 'InternetHead':
+        raise ValueError(
+            "model.head.type is 'InternetHead', which gives 3D poses of both hands: "
+            'MIPNet is for 2D poses'
+        )
+
+
+def _build(cfg: dict) -> nn.Module:
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        return MODELS.build(copy.deepcopy(cfg))  # some backbones change their config
+
+
+def _backbone_places(
+    cfg: Config, num_instances: int, insert: Optional[Sequence[dict]]
+) -> Dict[str, Any]:
+    """``insert`` and, where the default does not suit, ``input_size``."""
+    if insert is None:
+        insert = default_places(_build(cfg.model.backbone))
+    places = dict(insert=[dict(place) for place in insert])
+    mipnet = dict(
+        places,
+        type='MIMBBackbone',
+        backbone=cfg.model.backbone,
+        num_instances=num_instances,
+    )
+    try:
+        _build(mipnet)
+    except ValueError:
+        places['input_size'] = crop_size(cfg)
+        _build(dict(mipnet, **places))  # raises where a place is wrong
+    return places
+
+
+def _neck_channels(cfg: Config) -> Union[int, List[Optional[int]]]:
+    """Channels of each feature level, ``None`` where the head does not use it."""
+    stock = _build(cfg.model)
+    for part in stock.children():
+        part.eval()
+    width, height = crop_size(cfg)
+    levels: List[Tensor] = []
+    outputs: List[Tensor] = []
+
+    def visit(x: Tensor) -> Tensor:
+        levels.append(x.detach().requires_grad_())
+        return levels[-1]
+
+    try:
+        with torch.no_grad():
+            feats = stock.extract_feat(torch.zeros(1, 3, height, width))
+        feats = (feats,) if isinstance(feats, Tensor) else feats
+        map_features(outputs.append, stock.head(map_features(visit, feats)))
+    except RuntimeError as error:
+        raise ValueError(
+            f'model: a dry run of the stock model on crops of {width}x{height} pixels '
+            f'fails ({error})'
+        ) from error
+    used = torch.autograd.grad(sum(x.sum() for x in outputs), levels, allow_unused=True)
+    channels = [
+        None if grad is None else x.size(channel_axis(x))
+        for x, grad in zip(levels, used)
+    ]
+    return channels[0] if len(channels) == 1 else channels
+
+
+def crop_size(cfg: Config) -> Tuple[int, int]:
+    """Width and height of the crops, from the pipelines or the codec."""
+    loaders = [cfg.get(f'{name}_dataloader') for name in ('train', 'val', 'test')]
+    for part in _dicts([*loaders, cfg.model.head]):
+        if 'input_size' in part:
+            return tuple(part['input_size'])
+    raise ValueError(
+        'the size of the crops is not to be found: no TopdownAffine in the pipelines '
+        'and no model.head.decoder has an input_size'
+    )
+
+
+def _imports(cfg: Config) -> List[Any]:
+    # mipnet_mmpose first: on mmcv-lite it is what makes mmpose.models importable
+    stock = (cfg.get('custom_imports') or {}).get('imports', [])
+    if isinstance(stock, str):
+        return ['mipnet_mmpose', stock]
+    if not stock:
+        return ['mipnet_mmpose']
+    return ['mipnet_mmpose', Base('custom_imports.imports', star=True)]
+
+
+def _evaluator(cfg: Config, key: str, num_instances: int) -> Any:
+    evaluator = cfg[key]
+    if isinstance(evaluator, (list, tuple)):
+        return [
+            _metric(Base(f'{key}[{i}]'), metric, num_instances)
+            for i, metric in enumerate(evaluator)
+        ]
+    metric = _metric(Base(key), evaluator, num_instances)
+    if isinstance(metric, Base):  # merged into the stock evaluator
+        return metric.updates
+    return dict(_delete_=True, **metric)
+
+
+def _metric(base: Base, metric: dict, num_instances: int) -> Any:
+    """The metric for N poses per box, or else the stock one for those of λ = 0."""
+    name = f'MultiInstance{_bare(metric["type"])}'
+    if METRICS.get(name) is None:
+        return dict(type='PrimaryInstanceMetric', metric=base)
+    return Base(base.path, type=name, num_instances=num_instances)
+
+
+def _bare(name: Any) -> Any:
+    """A type without its scope, ``'mmpose.CocoMetric'`` → ``'CocoMetric'``."""
+    if isinstance(name, type):
+        name = name.__name__
+    return name.split('.')[-1] if isinstance(name, str) else name
+
+
+def _dicts(tree: Any) -> Iterator[dict]:
+    if isinstance(tree, dict):
+        yield tree
+        tree = tree.values()
+    if not isinstance(tree, str) and hasattr(tree, '__iter__'):
+        for item in tree:
+            yield from _dicts(item)
