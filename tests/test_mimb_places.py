@@ -91,6 +91,7 @@ def test_there_is_a_network_of_every_family():
 def test_every_output_depends_on_lambda_and_rows_equal_running_it_once_per_lambda(
     family,
 ):
+    torch.manual_seed(0)  # drawn badly, a small network is silent at one output
     backbone = small_backbone(family)
     places = default_places(MODELS.build(backbone))
     size = (32, 32) if family == 'CPM' else (64, 64)

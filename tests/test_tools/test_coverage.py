@@ -19,7 +19,7 @@ DWPOSE = (
 DATASET_TYPES = (
     'AFLW AP10K Aic AnimalKingdom AnimalPose COFW Coco CocoWholeBody '
     'CocoWholeBodyFace CocoWholeBodyHand CrowdPose DeepFashion2 Exlpose Face300W '
-    'Face300WLP FreiHand Halpe HalpeHand HumanArt HumanArt21 InterHand2DDouble Jhmdb '
+    'Face300WLP FreiHand Halpe HumanArt HumanArt21 InterHand2DDouble Jhmdb '
     'Lapa Locust Mpii OCHuman OneHand10K PoseTrack18 Rhd2D UBody2d WFLW Zebra'
 ).split()
 
