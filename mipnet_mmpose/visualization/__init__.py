@@ -1,3 +1,4 @@
 from .draw_poses import COLORS, draw_poses
+from .multi_instance_visualizer import MultiInstanceVisualizer
 
-__all__ = ['COLORS', 'draw_poses']
+__all__ = ['COLORS', 'MultiInstanceVisualizer', 'draw_poses']

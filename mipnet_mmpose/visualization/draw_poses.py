@@ -14,6 +14,7 @@ COLORS = [
     (240, 230, 50),
     (60, 60, 240),
 ]
+OUTLINE = (20, 20, 20)
 
 
 def draw_poses(
@@ -24,8 +25,12 @@ def draw_poses(
     colors: Optional[Sequence[Tuple[int, int, int]]] = None,
     threshold: float = 0.3,
     thickness: int = 2,
+    lambdas: Optional[Sequence[float]] = None,
+    radius: Optional[int] = None,
 ) -> np.ndarray:
     """Draw each person in one colour, on a copy of the image.
+
+    The first person lies on top.
 
     Args:
         image (np.ndarray): BGR uint8, (H, W, 3).
@@ -38,18 +43,23 @@ def draw_poses(
         colors (Sequence, optional): BGR of each person.
         threshold (float): Defaults to 0.3.
         thickness (int): of limbs in pixels. Defaults to 2.
+        lambdas (Sequence[float], optional): λ of each person, written over the
+            head. Defaults to none written.
+        radius (int, optional): of keypoints in pixels. Defaults to one more than
+            the thickness.
 
     Returns:
         np.ndarray: the drawing, (H, W, 3).
     """
-    image = image.copy()
+    image = np.ascontiguousarray(image).copy()
     colors = COLORS if colors is None else colors
+    radius = thickness + 1 if radius is None else radius
     if visible is None:
         visible = np.ones(keypoints.shape[:2])
     drawn = (visible > 0) & np.isfinite(keypoints).all(axis=2)
     points = np.where(drawn[..., None], keypoints, 0)
     points = np.clip(points, -32000, 32000).round().astype(int)
-    for p in range(len(points)):
+    for p in reversed(range(len(points))):
         color = colors[p % len(colors)]
         for a, b in skeleton:
             if drawn[p, a] and drawn[p, b]:
@@ -65,8 +75,43 @@ def draw_poses(
         for k in np.flatnonzero(drawn[p]):
             center = tuple(points[p, k].tolist())
             if visible[p, k] >= threshold:
-                cv2.circle(image, center, thickness + 2, (20, 20, 20), -1, cv2.LINE_AA)
-                cv2.circle(image, center, thickness + 1, color, -1, cv2.LINE_AA)
+                cv2.circle(image, center, radius + 1, OUTLINE, -1, cv2.LINE_AA)
+                cv2.circle(image, center, radius, color, -1, cv2.LINE_AA)
             else:
-                cv2.circle(image, center, thickness + 1, color, 1, cv2.LINE_AA)
+                cv2.circle(image, center, radius, color, 1, cv2.LINE_AA)
+    if lambdas is not None:
+        places = []
+        for p in np.flatnonzero(drawn.any(axis=1)):
+            seen = points[p][drawn[p]]
+            place = _free_place(seen[seen[:, 1].argmin()], places, image.shape)
+            _write_lambda(image, place, lambdas[p], colors[p % len(colors)])
+            places.append(place)
     return image
+
+
+TAG_HEIGHT, TAG_GAP = 14, 10
+
+
+def _free_place(top: np.ndarray, taken: Sequence[tuple], shape: tuple) -> tuple:
+    """Over the topmost keypoint, or higher where another tag is; bottom left."""
+    x = int(np.clip(top[0] - 10, 0, max(shape[1] - 30, 0)))
+    y = int(np.clip(top[1] - TAG_GAP, TAG_HEIGHT, max(shape[0] - 1, TAG_HEIGHT)))
+    while any(abs(x - a) < 30 and abs(y - b) < TAG_HEIGHT for a, b in taken):
+        y = y - TAG_HEIGHT if y >= 2 * TAG_HEIGHT else y + TAG_HEIGHT
+        x += 0 if y >= 2 * TAG_HEIGHT else 30
+        if x >= shape[1]:
+            break
+    return x, y
+
+
+def _write_lambda(image: np.ndarray, place: tuple, value: float, color: tuple) -> None:
+    """A tag such as λ1; OpenCV's fonts have no λ, so it is drawn."""
+    x, y = place
+    text = f'{value:g}'
+    font = (cv2.FONT_HERSHEY_SIMPLEX, 0.4)
+    (width, _), _ = cv2.getTextSize(text, *font, 1)
+    cv2.rectangle(image, (x, y - TAG_HEIGHT + 1), (x + 14 + width, y), color, -1)
+    stroke = dict(color=OUTLINE, thickness=1, lineType=cv2.LINE_AA)
+    cv2.line(image, (x + 3, y - 11), (x + 9, y - 3), **stroke)
+    cv2.line(image, (x + 6, y - 7), (x + 2, y - 3), **stroke)
+    cv2.putText(image, text, (x + 11, y - 3), *font, OUTLINE, 1, cv2.LINE_AA)

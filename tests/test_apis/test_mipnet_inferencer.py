@@ -1,0 +1,305 @@
+"""The inferencer, beside MMPose's own."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+# before mmpose.apis, which mmcv-lite alone cannot import
+# isort: split
+from mipnet_mmpose import COLORS, MIPNetInferencer, estimate_poses
+
+# isort: split
+from mmpose.apis import MMPoseInferencer, inference_topdown, init_model
+from mmpose.evaluation.functional import nms
+
+from .conftest import pose_config
+
+
+@pytest.fixture(scope='module')
+def inferencer(pose_files):
+    return MIPNetInferencer(*pose_files, device='cpu')
+
+
+@pytest.fixture
+def photo_file(photo, tmp_path):
+    path = tmp_path / 'photo.png'
+    cv2.imwrite(str(path), photo[0])
+    return str(path)
+
+
+@pytest.fixture
+def video_file(tmp_path):
+    """Twelve frames of moving noise, MJPEG."""
+    noise = np.random.default_rng(0).integers(0, 255, (14, 32, 3), np.uint8)
+    noise = cv2.resize(noise, (320, 140), interpolation=cv2.INTER_CUBIC)
+    path = tmp_path / 'video.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 25, (160, 120))
+    for i in range(12):
+        writer.write(noise[i : i + 120, 8 * i : 8 * i + 160])
+    writer.release()
+    return str(path)
+
+
+def read_video(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        read, frame = capture.read()
+        if not read:
+            return frames
+        frames.append(frame)
+
+
+def assert_people(prediction, arrays, atol=1e-4):
+    """People as dicts are those of ``estimate_poses``."""
+    assert len(prediction) == len(arrays['scores'])
+    for i, person in enumerate(prediction):
+        np.testing.assert_allclose(
+            person['keypoints'], arrays['keypoints'][i], atol=atol
+        )
+        np.testing.assert_allclose(
+            person['keypoint_scores'], arrays['keypoint_scores'][i], atol=atol
+        )
+        np.testing.assert_allclose(person['bbox'][0], arrays['bboxes'][i], atol=atol)
+        assert person['score'] == pytest.approx(arrays['scores'][i], abs=atol)
+        assert person['lambda'] == arrays['lambdas'][i]
+        assert person['box_index'] == arrays['box_indices'][i]
+
+
+def test_people_are_those_of_the_plain_function(inferencer, model, photo, photo_file):
+    image, boxes = photo
+    (result,) = inferencer(photo_file, bboxes=boxes)
+    assert set(result) == {'predictions', 'visualization'}
+    assert_people(result['predictions'][0], estimate_poses(model, image, boxes)[0])
+
+
+def test_every_person_has_what_mmpose_gives_and_more(
+    inferencer, pose_files, photo_file
+):
+    stock = MMPoseInferencer(*pose_files, device='cpu', det_model='whole_image')
+    (theirs,) = stock(photo_file)
+    (ours,) = inferencer(photo_file, merge_results=False)
+    assert len(theirs['predictions'][0]) == 2  # N poses of the box
+    for a, b in zip(ours['predictions'][0], theirs['predictions'][0]):
+        assert set(a) == set(b) | {'score', 'lambda', 'box_index'}
+        np.testing.assert_allclose(a['keypoints'], b['keypoints'], atol=1e-4)
+        np.testing.assert_allclose(a['bbox'], b['bbox'])
+        assert a['bbox_score'] == b['bbox_score']
+
+
+def test_images_may_come_as_anything(inferencer, model, photo, photo_file):
+    image, _ = photo
+    (one,) = inferencer(photo_file)
+    for inputs in (
+        Path(photo_file),
+        image,
+        [image],
+        [photo_file],
+        Path(photo_file).parent,
+    ):
+        (result,) = inferencer(inputs)
+        assert result['predictions'] == one['predictions']
+    several = list(inferencer([photo_file, image, photo_file], batch_size=2))
+    assert [len(result['predictions']) for result in several] == [2, 1]
+    for people in sum((result['predictions'] for result in several), []):
+        assert_people(people, estimate_poses(model, image)[0])
+
+
+def test_other_files_of_a_folder_are_left_alone(inferencer, photo_file):
+    folder = Path(photo_file).parent
+    (folder / 'notes').write_text('no suffix')
+    (folder / 'notes.txt').write_text('no picture')
+    (folder / 'sub').mkdir()
+    assert len(list(inferencer(str(folder)))) == 1
+
+
+@pytest.mark.parametrize(
+    ('inputs', 'message'),
+    [
+        ('gone.jpg', 'gone.jpg: no such file'),
+        ('gone.mp4', 'gone.mp4: no such file'),
+        ('gone', 'gone: not an image, a video or a folder'),
+    ],
+)
+def test_a_missing_input_is_named(inferencer, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        next(inferencer(inputs))
+
+
+def test_an_unreadable_image_is_skipped_with_a_count(inferencer, photo, photo_file):
+    image, boxes = photo
+    inputs = [photo_file, 'gone.jpg', image]
+    with pytest.warns(UserWarning, match='skipped 1 images .*gone.jpg: no such file'):
+        (result,) = inferencer(
+            inputs, batch_size=3, bboxes=[boxes] * 3, return_vis=True
+        )
+    assert [len(people) > 0 for people in result['predictions']] == [True, False, True]
+    assert result['visualization'][1] is None
+    np.testing.assert_array_equal(
+        result['visualization'][0], result['visualization'][2]
+    )
+
+
+def test_pictures_and_predictions_are_written(inferencer, photo, photo_file, tmp_path):
+    image, boxes = photo
+    out = tmp_path / 'out'
+    (result,) = inferencer(photo_file, bboxes=boxes, out_dir=str(out))
+    drawing = cv2.imread(str(out / 'visualizations' / 'photo.png'))
+    assert drawing.shape == image.shape
+    assert (drawing != image).any()
+    people = json.loads((out / 'predictions' / 'photo.json').read_text())
+    assert [p['box_index'] for p in people] == [
+        p['box_index'] for p in result['predictions'][0]
+    ]
+    np.testing.assert_allclose(
+        people[0]['keypoints'], result['predictions'][0][0]['keypoints']
+    )
+
+
+def test_each_person_has_a_colour(inferencer, photo):
+    image, boxes = photo
+    (result,) = inferencer(
+        image, bboxes=boxes, return_vis=True, kpt_thr=0.0, return_datasamples=True
+    )
+    drawing = result['visualization'][0]  # RGB
+    for person in range(min(len(result['predictions'][0].pred_instances), len(COLORS))):
+        assert (drawing == COLORS[person][::-1]).all(axis=2).sum() > 10
+
+
+def test_heatmaps_of_all_boxes_are_drawn(inferencer, photo):
+    image, boxes = photo
+    (plain,) = inferencer(image, bboxes=boxes, return_vis=True)
+    (result,) = inferencer(
+        image,
+        bboxes=boxes,
+        return_vis=True,
+        draw_heatmap=True,
+        return_datasamples=True,
+    )
+    heatmaps = result['predictions'][0].pred_fields.heatmaps
+    assert heatmaps.shape == (2 * 17, 120, 160)
+    assert result['visualization'][0].shape == (240, 160, 3)  # the heatmaps below
+
+
+def test_a_video_frame_by_frame(inferencer, model, video_file, tmp_path):
+    frames = read_video(video_file)
+    boxes = {i: [[20, 10, 90, 110]] for i in range(0, 12, 2)}  # every other frame
+    out = tmp_path / 'out'
+    results = list(inferencer(video_file, bboxes=boxes, batch_size=5, out_dir=str(out)))
+    people = sum((result['predictions'] for result in results), [])
+    expected = estimate_poses(model, frames, [boxes.get(i, []) for i in range(12)])
+    assert len(people) == 12
+    for prediction, arrays in zip(people, expected):
+        assert_people(prediction, arrays)
+    assert len(read_video(out / 'visualizations' / 'video.avi')) == 12
+    written = json.loads((out / 'predictions' / 'video.json').read_text())
+    assert [frame['frame_id'] for frame in written] == list(range(12))
+    assert [len(f['instances']) for f in written] == [len(p) for p in people]
+
+
+def test_a_video_that_is_left_early_is_still_whole(inferencer, video_file, tmp_path):
+    results = inferencer(video_file, out_dir=str(tmp_path / 'out'))
+    for _ in range(4):
+        next(results)
+    results.close()
+    assert len(read_video(tmp_path / 'out' / 'visualizations' / 'video.avi')) == 4
+    predictions = tmp_path / 'out' / 'predictions' / 'video.json'
+    assert len(json.loads(predictions.read_text())) == 4
+
+
+def test_damaged_frames_are_skipped_with_a_count(inferencer, video_file, tmp_path):
+    data = Path(video_file).read_bytes()
+    cut = tmp_path / 'cut.avi'
+    cut.write_bytes(data[: len(data) // 2])
+    readable = len(read_video(cut))
+    assert 2 < readable < 12
+    with pytest.warns(UserWarning, match=f'skipped {12 - readable} images .*damaged'):
+        results = list(inferencer(str(cut)))
+    people = [result['predictions'][0] for result in results]
+    assert [len(p) > 0 for p in people] == [i < readable for i in range(12)]
+
+
+DETECTOR = """
+_base_ = ['mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py']
+model = dict(backbone=dict(init_cfg=None), test_cfg=dict(max_per_img=20))
+"""
+
+
+@pytest.mark.slow
+def test_boxes_of_a_stock_detector(pose_files, photo, photo_file, tmp_path):
+    """RTMDet with random weights: the boxes are those MMPose's inferencer uses."""
+    config = tmp_path / 'detector.py'
+    config.write_text(DETECTOR)
+    stock = MMPoseInferencer(
+        *pose_files, device='cpu', det_model=str(config), det_cat_ids=list(range(80))
+    )
+    detector = stock.inferencer.detector.model
+    torch.manual_seed(0)
+    for name, module in detector.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+            if 'rtm_reg' in name:
+                torch.nn.init.constant_(module.bias, 4)  # boxes of some size
+    weights = tmp_path / 'detector.pth'
+    torch.save(detector.state_dict(), weights)
+    ours = MIPNetInferencer(
+        *pose_files,
+        device='cpu',
+        det_model=str(config),
+        det_weights=str(weights),
+        det_cat_ids=list(range(80)),
+    )
+    thresholds = dict(bbox_thr=0.001, nms_thr=0.6)
+    (theirs,) = stock(photo_file, **thresholds)
+    (result,) = ours(photo_file, merge_results=False, **thresholds)
+    assert len(result['predictions'][0]) == len(theirs['predictions'][0]) > 4
+    for a, b in zip(result['predictions'][0], theirs['predictions'][0]):
+        np.testing.assert_allclose(a['bbox'], b['bbox'], atol=1e-3)
+        np.testing.assert_allclose(a['keypoints'], b['keypoints'], atol=1e-3)
+    image = photo[0]
+    boxes = ours.detect(image, **thresholds)
+    assert nms(boxes, 0.6) == list(range(len(boxes)))
+    (merged,) = ours(photo_file, **thresholds)
+    assert merged['predictions'] == next(ours(image, bboxes=boxes))['predictions']
+    (nobody,) = ours(photo_file, bbox_thr=0.999)
+    assert nobody['predictions'] == [[]]
+
+
+def test_mmpose_finds_the_keypoints_behind_the_wrapper(photo, tmp_path):
+    """A checkpoint without dataset_meta, of a dataset that is not COCO."""
+    cfg = pose_config()
+    cfg.train_dataloader.dataset.dataset.type = 'CrowdPoseDataset'
+    cfg.model.head.head.out_channels = 14
+    cfg.dump(tmp_path / 'config.py')
+    config = str(tmp_path / 'config.py')
+    model = init_model(config, device='cpu')
+    assert model.dataset_meta['dataset_name'] == 'crowdpose'
+    torch.save(model.state_dict(), tmp_path / 'weights.pth')
+    image, boxes = photo
+    assert inference_topdown(model, image, boxes)[0].pred_instances.keypoints.shape == (
+        2,
+        14,
+        2,
+    )
+    for build in (MMPoseInferencer, MIPNetInferencer):
+        inferencer = build(
+            config, str(tmp_path / 'weights.pth'), device='cpu', det_model='whole_image'
+        )
+        (result,) = inferencer(image)
+        assert len(result['predictions'][0][0]['keypoints']) == 14
+
+
+def test_a_stock_model_gives_one_pose_per_box(photo, tmp_path):
+    cfg = pose_config()
+    cfg.model.pop('neck')
+    cfg.model.head = cfg.model.head.head
+    cfg.dump(tmp_path / 'config.py')
+    inferencer = MIPNetInferencer(str(tmp_path / 'config.py'), device='cpu')
+    image, boxes = photo
+    (result,) = inferencer(image, bboxes=boxes, merge_results=False, return_vis=True)
+    assert [p['box_index'] for p in result['predictions'][0]] == [0, 1, 2]
+    assert {p['lambda'] for p in result['predictions'][0]} == {0}

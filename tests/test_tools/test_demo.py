@@ -1,0 +1,225 @@
+"""tools/demo.py as a user runs it, on a small MIPNet with random weights."""
+
+import importlib.util
+import json
+import sys
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+
+from mipnet_mmpose import estimate_poses
+
+from ..conftest import REPO
+from ..test_apis.conftest import model, photo, pose_files  # noqa: F401
+
+
+@pytest.fixture(scope='module')
+def demo():
+    spec = importlib.util.spec_from_file_location('demo', REPO / 'tools' / 'demo.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run(demo, pose_files, tmp_path, monkeypatch, capsys):  # noqa: F811
+    """Run it; its output, its results and its folder."""
+
+    def call(source, *args, code=None):
+        config, checkpoint = pose_files
+        out = tmp_path / 'out'
+        argv = ['demo.py', str(source), '--config', config, '--checkpoint', checkpoint]
+        argv += ['--out', str(out), '--device', 'cpu', *map(str, args)]
+        monkeypatch.setattr(sys, 'argv', argv)
+        monkeypatch.setattr(warnings, 'formatwarning', warnings.formatwarning)
+        if code is None:
+            demo.main()
+        else:
+            with pytest.raises(SystemExit) as exit_:
+                demo.main()
+            if isinstance(code, str):
+                assert code in str(exit_.value.code)
+            else:
+                assert exit_.value.code == code
+        results = out / 'results.json'
+        people = json.loads(results.read_text()) if results.exists() else None
+        return capsys.readouterr(), people, out
+
+    return call
+
+
+@pytest.fixture
+def folder(photo, tmp_path):  # noqa: F811
+    """Three images, and a file that is none."""
+    path = tmp_path / 'images'
+    path.mkdir()
+    for i, image in enumerate((photo[0], photo[0][::-1], photo[0][:, ::-1])):
+        cv2.imwrite(str(path / f'{10 * i:06d}.png'), image)
+    (path / '000005.jpg').write_text('no picture')
+    (path / 'notes.txt').write_text('no picture')
+    return path
+
+
+def detections(boxes, image_ids):
+    rows = []
+    for image_id in image_ids:
+        for left, top, right, bottom in boxes.tolist():
+            box = [left, top, right - left, bottom - top]
+            rows.append(dict(image_id=image_id, category_id=1, bbox=box, score=0.9))
+    return rows
+
+
+def assert_people(people, arrays, image_id):
+    mine = [p for p in people if p['image_id'] == image_id]
+    assert len(mine) == len(arrays['scores']) > 0
+    for i, person in enumerate(mine):
+        keypoints = np.reshape(person['keypoints'], (-1, 3))
+        np.testing.assert_allclose(keypoints[:, :2], arrays['keypoints'][i], atol=1e-4)
+        np.testing.assert_allclose(
+            keypoints[:, 2], arrays['keypoint_scores'][i], atol=1e-4
+        )
+        left, top, right, bottom = arrays['bboxes'][i]
+        expected = [left, top, right - left, bottom - top]
+        np.testing.assert_allclose(person['bbox'], expected, atol=1e-4)
+        assert person['score'] == pytest.approx(arrays['scores'][i], abs=1e-6)
+        assert person['lambda'] == arrays['lambdas'][i]
+        assert person['box_index'] == arrays['box_indices'][i]
+        assert person['category_id'] == 1
+
+
+def test_folder_with_detections(run, model, folder, photo, tmp_path):  # noqa: F811
+    boxes = tmp_path / 'boxes.json'
+    boxes.write_text(json.dumps(detections(photo[1], [0, 20, 77])))
+    with pytest.warns(UserWarning, match='skipped 1 images .*000005.jpg: not a'):
+        printed, people, out = run(folder, '--boxes', boxes)
+    assert '4/4 images' in printed.out and 'frames/s' in printed.out
+    assert printed.out.splitlines()[-2:] == [
+        str(out / 'results.json'),
+        str(out / 'visualizations'),
+    ]
+    assert {p['image_id'] for p in people} == {0, 20}
+    for image_id in (0, 20):
+        path = folder / f'{image_id:06d}.png'
+        given = np.c_[photo[1], np.full(3, 0.9)]
+        assert_people(people, estimate_poses(model, path, given)[0], image_id)
+        assert cv2.imread(str(out / 'visualizations' / path.name)).shape == (
+            120,
+            160,
+            3,
+        )
+
+
+def test_boxes_of_coco_annotations_go_by_file_name(run, folder, photo, tmp_path):  # noqa: F811
+    content = dict(
+        images=[
+            dict(id=501, file_name='val/000010.png'),
+            dict(id=502, file_name='x.png'),
+        ],
+        annotations=detections(photo[1], [501, 502]),
+    )
+    boxes = tmp_path / 'boxes.json'
+    boxes.write_text(json.dumps(content))
+    _, people, out = run(folder, '--boxes', boxes, '--no-pictures')
+    assert {(p['image_id'], p['file_name']) for p in people} == {(501, '000010.png')}
+    assert not (out / 'visualizations').exists()
+
+
+def test_one_image_without_boxes(run, model, folder):  # noqa: F811
+    path = folder / '000020.png'
+    _, people, _ = run(path)
+    assert_people(people, estimate_poses(model, path)[0], 20)
+
+
+@pytest.fixture
+def video(photo, tmp_path):  # noqa: F811
+    path = tmp_path / 'people.avi'
+    fourcc = cv2.VideoWriter_fourcc(*'MJPG')
+    writer = cv2.VideoWriter(str(path), fourcc, 25, (160, 120))
+    for i in range(10):
+        writer.write(np.roll(photo[0], 5 * i, axis=1))
+    writer.release()
+    return path
+
+
+def frames_of(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while capture.grab():
+        frames.append(capture.retrieve()[1])
+    return frames
+
+
+def test_video(run, model, video, photo, tmp_path):  # noqa: F811
+    boxes = tmp_path / 'boxes.json'
+    boxes.write_text(json.dumps(detections(photo[1], range(0, 10, 3))))
+    printed, people, out = run(video, '--boxes', boxes, '--batch-size', 4)
+    assert '10/10 images' in printed.out
+    assert {p['image_id'] for p in people} == {0, 3, 6, 9}
+    given = np.c_[photo[1], np.full(3, 0.9)]
+    for i, frame in enumerate(frames_of(video)):
+        if i % 3 == 0:
+            assert_people(people, estimate_poses(model, frame, given)[0], i)
+    assert len(frames_of(out / 'people.mp4')) == 10
+
+
+def test_ctrl_c_leaves_whole_files(run, demo, video, monkeypatch):
+    """Ctrl-C while the third batch is at work."""
+    forward, calls = demo.MIPNetInferencer.forward, []
+
+    def interrupted(self, inputs, **kwargs):
+        calls.append(inputs)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return forward(self, inputs, **kwargs)
+
+    monkeypatch.setattr(demo.MIPNetInferencer, 'forward', interrupted)
+    printed, people, out = run(video, '--batch-size', 3, code=130)
+    assert 'interrupted' in printed.err
+    assert {p['image_id'] for p in people} == set(range(6))
+    assert len(frames_of(out / 'people.mp4')) == 6
+
+
+def test_results_are_whole_after_every_write(demo, tmp_path):
+    results = demo.ResultsFile(tmp_path / 'results.json')
+    written = []
+    for part in ([], [dict(a=1)], [dict(b=2), dict(c=3)], [], [dict(d='…')]):
+        written += part
+        results.add(part)
+        assert json.loads((tmp_path / 'results.json').read_bytes()) == written
+    results.close()
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (None, 'No such file'),
+        ('{', '--boxes'),
+        ('[{"image_id": 1}]', 'entry 0 is'),
+        ('[{"image_id": 1, "bbox": [1, 2, 3]}]', 'entry 0 is'),
+        ('[5]', 'entry 0 is 5'),
+        ('[]', 'none of its images'),
+        ('[{"image_id": 9, "bbox": [1, 2, 3, 4]}]', 'none of its images ([9]'),
+    ],
+)
+def test_a_bad_boxes_file_is_named(run, folder, tmp_path, content, message):
+    boxes = tmp_path / 'boxes.json'
+    if content is not None:
+        boxes.write_text(content)
+    run(folder / '000020.png', '--boxes', boxes, code=message)
+
+
+def test_a_bad_input_is_named(run, tmp_path):
+    run(tmp_path / 'gone.mp4', code='gone.mp4: no such file')
+    empty = tmp_path / 'empty'
+    empty.mkdir()
+    run(empty, code='no images in this folder')
+
+
+def test_help(demo, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['demo.py', '--help'])
+    with pytest.raises(SystemExit) as exit_:
+        demo.main()
+    assert exit_.value.code == 0
+    assert '--det-config' in capsys.readouterr().out

@@ -1,0 +1,274 @@
+"""Everybody's pose in images, folders and videos: pictures and a results file."""
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+from mmengine.logging import MMLogger
+
+# before mmpose, which mmcv-lite alone cannot import
+# isort: split
+from mipnet_mmpose import MIPNetInferencer, open_images
+
+# isort: split
+from mmpose.structures.bbox import bbox_xywh2xyxy, bbox_xyxy2xywh
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='Writes OUT/results.json, a list of people as COCO results '
+        '(image_id, category_id, keypoints, score, bbox) with file_name, lambda and '
+        'box_index. The image_id is that of the boxes file, else the number in the '
+        'file name, else the place of the image; in a video the number of the frame. '
+        'Pictures go to OUT/visualizations, a video to OUT/NAME.mp4. Without a '
+        'detector and without boxes the whole image is one box.',
+    )
+    parser.add_argument('input', help='image, folder of images, or video')
+    parser.add_argument('--config', required=True, help='of the pose model')
+    parser.add_argument('--checkpoint', required=True, help='of the pose model')
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument('--det-config', help='of an MMDetection detector')
+    source.add_argument(
+        '--boxes',
+        type=Path,
+        metavar='JSON',
+        help="boxes: detections as in MMPose's bbox_file, or COCO annotations",
+    )
+    parser.add_argument('--det-checkpoint', help='of the detector')
+    parser.add_argument(
+        '--det-cat-ids',
+        type=int,
+        nargs='+',
+        default=[0],
+        metavar='ID',
+        help='classes of the detector to take (default: 0, person in COCO)',
+    )
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'))
+    parser.add_argument('--device', help='default: a GPU where there is one')
+    parser.add_argument(
+        '--bbox-thr', type=float, default=0.3, help='score of boxes (default: 0.3)'
+    )
+    parser.add_argument(
+        '--nms-thr',
+        type=float,
+        default=0.3,
+        help='IoU of detected boxes (default: 0.3)',
+    )
+    parser.add_argument(
+        '--kpt-thr',
+        type=float,
+        default=0.3,
+        help='keypoints below are hollow (default: 0.3)',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images at a time (default: 8)'
+    )
+    parser.add_argument(
+        '--crops', type=int, default=32, help='crops per forward pass (default: 32)'
+    )
+    parser.add_argument('--no-pictures', action='store_true', help='results only')
+    parser.add_argument('--draw-bbox', action='store_true', help='draw the boxes too')
+    parser.add_argument('--radius', type=int, default=3, help='of keypoints')
+    parser.add_argument('--thickness', type=int, default=2, help='of limbs')
+    return parser.parse_args()
+
+
+class ResultsFile:
+    """A list in a JSON file that is whole after every write."""
+
+    def __init__(self, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.stream = path.open('wb')
+        self.count = 0
+        self.stream.write(b'[')
+        self.add([])
+
+    def add(self, items):
+        lines = [b'\n' + json.dumps(item).encode() for item in items]
+        if lines and self.count:
+            self.stream.write(b',')
+        self.stream.write(b','.join(lines))
+        self.stream.write(b'\n]\n')
+        self.stream.flush()
+        self.stream.seek(-3, 2)
+        self.count += len(items)
+
+    def close(self):
+        self.stream.close()
+
+
+class Progress:
+    """Images done and their rate on one line; a line now and then in a log."""
+
+    def __init__(self, total):
+        self.total = total
+        self.done = 0
+        self.start = self.shown = time.time()
+        self.back = '\r' if sys.stdout.isatty() else ''
+
+    def add(self, count):
+        self.done += count
+        now = time.time()
+        if self.back:
+            print(f'{self.back}{self}', end='', flush=True)
+        elif now > self.shown + 10:
+            self.shown = now
+            print(self, flush=True)
+
+    def __str__(self):
+        rate = self.done / max(time.time() - self.start, 1e-9)
+        total = f'/{self.total}' if self.total else ''
+        bar = ''
+        if self.total:
+            filled = min(20 * self.done // self.total, 20)
+            bar = f'[{"#" * filled:<20}] '
+        return f'{bar}{self.done}{total} images, {rate:.3g} frames/s'
+
+
+def read_boxes(path):
+    """The boxes of a file by image, (n, 5), and its images by id."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        sys.exit(f'--boxes {path}: {error}')
+    names = {}
+    if isinstance(content, dict):
+        names = {im['id']: im['file_name'] for im in content.get('images', [])}
+        content = content.get('annotations', [])
+    boxes = {}
+    for number, box in enumerate(content):
+        try:
+            if box.get('category_id', 1) == 1:
+                row = np.array([*box['bbox'], box.get('score', 1)], dtype=np.float32)
+                boxes.setdefault(box['image_id'], []).append(row.reshape(5))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            sys.exit(
+                f'--boxes {path}: entry {number} is {box}, expected image_id, bbox as '
+                f'x, y, width, height, and score ({type(error).__name__}: {error})'
+            )
+    return {key: bbox_xywh2xyxy(np.array(rows)) for key, rows in boxes.items()}, names
+
+
+def name_images(images, names):
+    """An id for each image: from the boxes file, from its name, or its place."""
+    by_name = {Path(name).name: image_id for image_id, name in names.items()}
+    if any(Path(image).name in by_name for image in images):
+        return [by_name.get(Path(image).name) for image in images]
+    stems = [Path(image).stem for image in images]
+    if all(stem.isdigit() for stem in stems) and len({*map(int, stems)}) == len(stems):
+        return [int(stem) for stem in stems]
+    return list(range(len(images)))
+
+
+def match_boxes(args, images):
+    """Ids of the images (``None`` for a video), and boxes by their places."""
+    boxes, names = read_boxes(args.boxes) if args.boxes else ({}, {})
+    ids = name_images(images, names) if isinstance(images, list) else None
+    if args.boxes is None:
+        return ids, None
+    matched = boxes
+    if ids is not None:
+        matched = {i: boxes[id_] for i, id_ in enumerate(ids) if id_ in boxes}
+    if not matched:
+        sys.exit(
+            f'--boxes {args.boxes}: none of its images ({sorted(boxes)[:3]} ...) is in '
+            f'{args.input}'
+        )
+    return ids, matched
+
+
+def people_of(sample, image_id):
+    """The people of an image as COCO results."""
+    poses = sample.pred_instances
+    keypoints = np.concatenate(
+        [poses.keypoints[..., :2], poses.keypoint_scores[..., None]], axis=2
+    )
+    return [
+        {
+            'image_id': image_id,
+            'category_id': 1,
+            'keypoints': keypoints[i].ravel().tolist(),
+            'score': float(poses.scores[i]),
+            'bbox': bbox_xyxy2xywh(poses.bboxes[[i]])[0].tolist(),
+            'file_name': Path(sample.img_path).name,
+            'lambda': float(poses.lambdas[i]),
+            'box_index': int(poses.box_indices[i]),
+        }
+        for i in range(len(poses))
+    ]
+
+
+def run(args, inferencer, images):
+    """Write the results of all images; Ctrl-C keeps what is there."""
+    ids, boxes = match_boxes(args, images)
+    source, pictures = images, args.out / 'visualizations'
+    if ids is None:
+        source, pictures = args.input, args.out / f'{Path(args.input).stem}.mp4'
+    batches = inferencer(
+        source,
+        return_datasamples=True,
+        batch_size=args.batch_size,
+        bboxes=boxes,
+        bbox_thr=args.bbox_thr,
+        nms_thr=args.nms_thr,
+        crops_per_batch=args.crops,
+        vis_out_dir='' if args.no_pictures else str(pictures),
+        kpt_thr=args.kpt_thr,
+        draw_bbox=args.draw_bbox,
+        radius=args.radius,
+        thickness=args.thickness,
+    )
+    results = ResultsFile(args.out / 'results.json')
+    progress = Progress(len(images))
+    interrupted = False
+    try:
+        for batch in batches:
+            for sample in batch['predictions']:
+                image_id = sample.img_id if ids is None else ids[sample.img_id]
+                results.add(people_of(sample, image_id))
+            progress.add(len(batch['predictions']))
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        batches.close()
+        results.close()
+    print(f'{progress.back}{progress}, {results.count} people')
+    print(args.out / 'results.json')
+    if not args.no_pictures:
+        print(pictures)
+    return interrupted
+
+
+def main():
+    args = parse_args()
+    warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
+    try:
+        images = open_images(args.input)
+        if not len(images) and isinstance(images, list):
+            sys.exit(f'{args.input}: no images in this folder')
+        inferencer = MIPNetInferencer(
+            args.config,
+            args.checkpoint,
+            device=args.device,
+            det_model=args.det_config,
+            det_weights=args.det_checkpoint,
+            det_cat_ids=args.det_cat_ids,
+        )
+        MMLogger.get_current_instance().setLevel('WARNING')
+        interrupted = run(args, inferencer, images)
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    if interrupted:
+        print('interrupted; the files hold what was done', file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == '__main__':
+    main()
