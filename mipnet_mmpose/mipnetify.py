@@ -78,37 +78,33 @@ def mipnet_changes(
                 f'{key} must be {known[0]!r} or {known[1]!r}, got {value!r}'
             )
     n = Variable(num_instances)
+    mimbs = (
+        dict(num_instances=n) if init == 'paper' else dict(num_instances=n, init=init)
+    )
+    init_cfg = cfg.model.backbone.get('init_cfg')
+    fetches = any(part.get('type') == 'Pretrained' for part in _dicts(init_cfg))
+    weights = dict(init_cfg=None) if load_from is not None and fetches else {}
+    if where == 'backbone' or insert is not None:
+        backbone = dict(
+            _delete_=True,
+            type='MIMBBackbone',
+            backbone=Base('model.backbone', **weights),
+            **_backbone_places(cfg, num_instances, insert),
+            **mimbs,
+        )
+        model = dict(backbone=backbone)
+    else:
+        model = dict(backbone=weights) if weights else {}
+        model['neck'] = _neck(cfg, mimbs)
+    model['head'] = dict(
+        _delete_=True, type='MIPNetHead', head=Base('model.head'), num_instances=n
+    )
+
     changes: Dict[str, Any] = dict(custom_imports=dict(imports=_imports(cfg)))
     changes['num_instances'] = n
     if load_from is not None:
         changes['load_from'] = load_from
-
-    mimbs = (
-        dict(num_instances=n) if init == 'paper' else dict(num_instances=n, init=init)
-    )
-    weightless = {}
-    if load_from is not None and cfg.model.backbone.get('init_cfg') is not None:
-        weightless = dict(init_cfg=None)
-    if where == 'backbone' or insert is not None:
-        backbone = Base('model.backbone', **weightless)
-        places = _backbone_places(cfg, num_instances, insert)
-        parts = dict(
-            backbone=dict(
-                _delete_=True, type='MIMBBackbone', backbone=backbone, **places, **mimbs
-            )
-        )
-    else:
-        parts = dict(backbone=weightless) if weightless else {}
-        parts['neck'] = dict(type='MIMBNeck', in_channels=_neck_channels(cfg), **mimbs)
-        if 'neck' in cfg.model:
-            parts['neck'] = dict(_delete_=True, **parts['neck'])
-            if cfg.model.neck is not None:
-                parts['neck']['neck'] = Base('model.neck')
-    parts['head'] = dict(
-        _delete_=True, type='MIPNetHead', head=Base('model.head'), num_instances=n
-    )
-    changes['model'] = parts
-
+    changes['model'] = model
     if cfg.get('train_dataloader') is not None:
         dataset = dict(
             _delete_=True,
@@ -159,8 +155,11 @@ def check_topdown(cfg: Config) -> None:
 
 
 def _build(cfg: dict) -> nn.Module:
-    with DefaultScope.overwrite_default_scope('mmpose'):
-        return MODELS.build(copy.deepcopy(cfg))  # some backbones change their config
+    try:
+        with DefaultScope.overwrite_default_scope('mmpose'):
+            return MODELS.build(copy.deepcopy(cfg))  # some parts change their config
+    except KeyError as error:  # not registered, such as without mmpretrain
+        raise ValueError(f'model: {error.args[0]}') from error
 
 
 def _backbone_places(
@@ -182,6 +181,15 @@ def _backbone_places(
         places['input_size'] = crop_size(cfg)
         _build(dict(mipnet, **places))  # raises where a place is wrong
     return places
+
+
+def _neck(cfg: Config, mimbs: dict) -> dict:
+    neck = dict(type='MIMBNeck', in_channels=_neck_channels(cfg), **mimbs)
+    if 'neck' in cfg.model:
+        neck = dict(_delete_=True, **neck)
+        if cfg.model.neck is not None:
+            neck['neck'] = Base('model.neck')
+    return neck
 
 
 def _neck_channels(cfg: Config) -> Union[int, List[Optional[int]]]:

@@ -355,6 +355,14 @@ def test_another_config_is_not_overwritten(tmp_path, capsys):
     assert 'mine' in out.read_text()
 
 
+def test_a_config_that_cannot_be_loaded_is_named(tmp_path):
+    stock = tmp_path / 'stock.py'
+    stock.write_text("_base_ = 'nothing.py'\n")
+    message = refused(stock, '-o', tmp_path / 'out.py')
+    assert 'stock.py cannot be loaded' in message and 'nothing.py' in message
+    assert 'must end in .py' in refused(stock, '-o', tmp_path / 'out')
+
+
 def test_a_config_of_the_new_style_is_refused(tmp_path):
     stock = tmp_path / 'stock.py'
     stock.write_text(

@@ -23,6 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from export_onnx import check_weights
 from mmengine import load
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config, DictAction
@@ -167,6 +168,10 @@ class TestRun:
         metrics = [*evaluators(cfg), dict(type='DumpResults', out_file_path=str(file))]
         cfg.test_evaluator = metrics
         runner = Runner.from_cfg(cfg)
+        try:
+            check_weights(runner.model, cfg.load_from)
+        except Exception as error:  # a damaged file can raise anything
+            raise CompareError(f'--{name}: {type(error).__name__}: {error}') from error
         self.figures = {key: float(value) for key, value in runner.test().items()}
         found = [
             metric

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.runner import load_checkpoint
 from torch import nn
 
 # before mmpose.apis, which mmcv-lite alone cannot import
@@ -241,11 +242,32 @@ def largest_difference(network, path, metadata, baked, batch_sizes=(1, 7)):
     return largest
 
 
+def check_weights(model, checkpoint):
+    """Raise ExportError where a checkpoint lacks weights of the model."""
+    loaded = load_checkpoint(model, str(checkpoint), map_location='cpu')
+    state = loaded.get('state_dict', loaded)
+    missing = model.load_state_dict(state, strict=False).missing_keys
+    missing = [key for key in missing if not key.endswith('.num_batches_tracked')]
+    if missing:
+        raise ExportError(
+            f'{checkpoint} has no weights for {len(missing)} of the '
+            f"model's parameters, such as {missing[0]}"
+        )
+
+
 def load_model(config, checkpoint, cfg_options=None):
     """A pose estimator on the CPU, with the meta information of its test set."""
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(cfg_options or {})
-    model = init_model(cfg, str(checkpoint), device='cpu')
+    try:
+        cfg = Config.fromfile(config)
+        cfg.merge_from_dict(cfg_options or {})
+        model = init_model(cfg, device='cpu')
+        check_weights(model, checkpoint)
+    except ExportError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise ExportError(
+            f'{config} with {checkpoint}: {type(error).__name__}: {error}'
+        ) from error
     meta = dataset_meta_from_config(cfg, 'test')
     if meta is not None:
         model.dataset_meta = meta

@@ -70,7 +70,10 @@ def parse_args(argv):
 
 def print_places():
     width = max(map(len, MIMB_PLACES))
-    print('Default places of --where backbone. {1/2} is the submodule half-way down.')
+    print(
+        'Default places of --where backbone, also of the classes that inherit from\n'
+        'these. {1/2} is the submodule half-way down.\n'
+    )
     for family, places in MIMB_PLACES.items():
         print(f'{family:{width}}  {"  ".join(places)}')
 
@@ -88,24 +91,36 @@ def find_stock(config, out):
         raise ValueError(f'CONFIG {config} does not exist')
     if path == out.resolve():
         raise ValueError(f'OUT {out} is CONFIG itself')
-    if Config._is_lazy_import(str(path)):
+    return path, name
+
+
+def load(config, path):
+    try:
+        new_style = Config._is_lazy_import(str(path))
+        cfg = None if new_style else Config.fromfile(path)
+    except Exception as error:  # a config is a program
+        raise ValueError(f'CONFIG {config} cannot be loaded: {error}') from error
+    if new_style:
         raise ValueError(
             f'CONFIG {config} is written in the style of read_base(), which a config '
             "with _base_ cannot inherit: take MMPose's config of the same name, "
             "'mmpose::...'"
         )
-    return path, name
+    return cfg
 
 
 def main(argv=None):
     args = parse_args(argv)
     if args.list:
         return print_places()
-    out = args.out or Path(f'mipnet_{args.config.split("::")[-1].split("/")[-1]}')
+    stem = Path(args.config.split('::')[-1]).stem
+    out = args.out or Path(f'mipnet_{stem}.py')
+    if out.suffix != '.py':
+        sys.exit(f'mipnetify: OUT {out} must end in .py')
     try:
         path, name = find_stock(args.config, out)
         changes = mipnet_changes(
-            Config.fromfile(path),
+            load(args.config, path),
             num_instances=args.num_instances,
             where=args.where,
             insert=args.insert and [parse_place(place) for place in args.insert],

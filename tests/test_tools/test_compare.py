@@ -1,7 +1,7 @@
 """The comparison's figures beside COCO's evaluation and MMPose's tools/test.py."""
 
 import contextlib
-import importlib.util
+import importlib
 import io
 import json
 import os
@@ -31,9 +31,8 @@ from ..conftest import (
     val_pipeline,
 )
 
-spec = importlib.util.spec_from_file_location('compare', REPO / 'tools/compare.py')
-compare = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(compare)
+sys.path.insert(0, str(REPO / 'tools'))
+compare = importlib.import_module('compare')
 
 
 def truth_of(annotations):
@@ -176,8 +175,9 @@ def write_model(folder, name, where, metric):
 
 
 @pytest.fixture
-def models(coco_folder):
+def models(coco_folder, monkeypatch):
     """Two models and a crowd; the areas make a pose from noise right at times."""
+    monkeypatch.setattr(compare, 'TIMING_ROUNDS', 1)
     rng = np.random.default_rng(0)
     people = [
         person(i, i // 3, *rng.uniform(0, 70, 2), 60, 50, area=rng.uniform(1e4, 2e5))
@@ -279,6 +279,9 @@ def test_wrong_input_is_named(models, tmp_path):
     missing = dict(models, baseline=['nowhere.py', models['baseline'][1]])
     with pytest.raises(SystemExit, match='--baseline: nowhere.py does not exist'):
         run_compare(missing)
+    swapped = [models['mipnet'][0], models['baseline'][1]]
+    with pytest.raises(SystemExit, match='--mipnet: .*no weights for'):
+        run_compare(dict(models, mipnet=swapped))
     with pytest.raises(SystemExit, match='--data: .*annotations.json does not exist'):
         run_compare(models, '--data', str(tmp_path / 'empty'))
     with pytest.raises(SystemExit, match='--mipnet: .*one pose a box'):

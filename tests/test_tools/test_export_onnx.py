@@ -1,6 +1,6 @@
 """Export to ONNX, and the reader without MMPose beside MMPose's own inference."""
 
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
@@ -30,15 +30,9 @@ onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnx')
 
 
-def load_tool(name):
-    spec = importlib.util.spec_from_file_location(name, REPO / f'tools/{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-export_onnx = load_tool('export_onnx')
-run_onnx = load_tool('run_onnx')
+sys.path.insert(0, str(REPO / 'tools'))
+export_onnx = importlib.import_module('export_onnx')
+run_onnx = importlib.import_module('run_onnx')
 
 STOCK = 'mmpose::body_2d_keypoint/'
 RTMPOSE_S = f"""
@@ -234,6 +228,12 @@ def test_a_file_that_differs_is_not_written(tmp_path, monkeypatch):
 def test_wrong_input_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit, match='no MIMB'):
         export(tmp_path, model=estimator_config(None))
+    paths = write_model(tmp_path, estimator_config('neck', 2))
+    state = torch.load(paths[1])
+    del state['state_dict']['neck.mimbs.0.gate_scale']
+    torch.save(state, paths[1])
+    with pytest.raises(SystemExit, match='no weights for 1 .*gate_scale'):
+        export_onnx.main([*paths, str(tmp_path / 'out.onnx')])
     with pytest.raises(SystemExit, match='nowhere.py does not exist'):
         export_onnx.main(['nowhere.py', 'x.pth', str(tmp_path / 'out.onnx')])
     with pytest.raises(SystemExit):
