@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.runner import load_checkpoint
 from torch import nn
 
 # before mmpose.apis, which mmcv-lite alone cannot import
@@ -30,6 +29,7 @@ from torch import nn
 import mipnet_mmpose
 from mipnet_mmpose.models.lambdas import LambdaModule
 from mipnet_mmpose.models.mimb import encode_lambdas
+from mipnet_mmpose.models.stock_checkpoint import load_whole_checkpoint
 
 # isort: split
 from mmpose.apis import init_model
@@ -242,26 +242,13 @@ def largest_difference(network, path, metadata, baked, batch_sizes=(1, 7)):
     return largest
 
 
-def check_weights(model, checkpoint):
-    """Raise ExportError where a checkpoint lacks weights of the model."""
-    loaded = load_checkpoint(model, str(checkpoint), map_location='cpu')
-    state = loaded.get('state_dict', loaded)
-    missing = model.load_state_dict(state, strict=False).missing_keys
-    missing = [key for key in missing if not key.endswith('.num_batches_tracked')]
-    if missing:
-        raise ExportError(
-            f'{checkpoint} has no weights for {len(missing)} of the '
-            f"model's parameters, such as {missing[0]}"
-        )
-
-
 def load_model(config, checkpoint, cfg_options=None):
     """A pose estimator on the CPU, with the meta information of its test set."""
     try:
         cfg = Config.fromfile(config)
         cfg.merge_from_dict(cfg_options or {})
         model = init_model(cfg, device='cpu')
-        check_weights(model, checkpoint)
+        load_whole_checkpoint(model, checkpoint)
     except ExportError:
         raise
     except Exception as error:  # a damaged file can raise anything

@@ -21,6 +21,7 @@ from torchvision.ops import nms
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
+from mipnet_mmpose.comparison import METRICS, People, cost, figures
 from mipnet_mmpose.evaluation.oks_nms import COCO_SIGMAS
 
 from ..conftest import (
@@ -35,7 +36,7 @@ sys.path.insert(0, str(REPO / 'tools'))
 compare = importlib.import_module('compare')
 
 
-def truth_of(annotations):
+def people_of(annotations):
     coco = COCO()
     images = sorted({ann['image_id'] for ann in annotations})
     coco.dataset = dict(
@@ -46,7 +47,7 @@ def truth_of(annotations):
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
     metric = SimpleNamespace(coco=coco, iou_type='keypoints', use_area=True)
-    return compare.Truth(metric), SimpleNamespace(metric=metric, sigmas=COCO_SIGMAS)
+    return People(metric), SimpleNamespace(metric=metric, sigmas=COCO_SIGMAS)
 
 
 class Poses:
@@ -66,65 +67,65 @@ class Poses:
 # two people whose boxes overlap by 0.8, and one alone in another image
 A, B = person(1, 1, 0, 0, 90, 90), person(2, 1, 10, 0, 90, 90)
 C = person(3, 2, 0, 0, 90, 90)
-APART, CLOSE = compare.OVERLAPS['below 0.1'], compare.OVERLAPS['above 0.75']
+APART, CLOSE = figures.OVERLAPS['below 0.1'], figures.OVERLAPS['above 0.75']
 
 
 def test_people_of_other_bins_count_neither_way():
-    truth, run = truth_of([A, B, C])
-    assert truth.overlap == pytest.approx({1: 0.8, 2: 0.8, 3: 0})
-    apart, close = truth.people_overlapping(*APART), truth.people_overlapping(*CLOSE)
+    people, model = people_of([A, B, C])
+    assert people.overlap == pytest.approx({1: 0.8, 2: 0.8, 3: 0})
+    apart, close = people.overlapping(*APART), people.overlapping(*CLOSE)
     assert apart == {3} and close == {1, 2}
     poses = Poses()
     poses.add(A, A, 0.9)
     poses.add(B, B, 0.8, shift=500)  # nobody is there
     poses.add(C, C, 0.7)
 
-    def figures(**subset):
-        return compare.evaluate(truth, run, poses.results, poses.owners, **subset)
+    def found(**part):
+        return figures.evaluate(people, model, poses.results, poses.owners, **part)
 
     perfect = pytest.approx(dict(AP=1, AP50=1, AP75=1, AR=1))
-    assert figures(people=apart) == perfect
+    assert found(ids=apart) == perfect
     # one of two found before the first wrong one: 51 of 101 recall levels at 1
     expected = dict.fromkeys(['AP', 'AP50', 'AP75'], 51 / 101)
-    assert figures(people=close) == pytest.approx(dict(expected, AR=0.5))
-    assert figures(images={2}) == perfect
-    assert figures(people=set())['AP'] is None
+    assert found(ids=close) == pytest.approx(dict(expected, AR=0.5))
+    assert found(images={2}) == perfect
+    assert found(ids=set())['AP'] is None
     # a pose of a box for nobody is wrong in every bin: precision 1/2 for C
     poses.add(C, None, 0.95, shift=500)
-    assert figures(people=apart)['AP'] == pytest.approx(0.5)
+    assert found(ids=apart)['AP'] == pytest.approx(0.5)
     # A from B's box: found, and B's own miss stays B's
     poses.add(B, A, 0.6)
-    assert figures(people=close)['AR'] == 1
-    assert not any(ann['iscrowd'] for ann in truth.coco.anns.values())
+    assert found(ids=close)['AR'] == 1
+    assert not any(ann['iscrowd'] for ann in people.coco.anns.values())
 
 
 def test_one_bin_with_everybody_is_the_plain_evaluation():
     rng = np.random.default_rng(0)
-    people = [
+    anns = [
         person(i, i // 3, *rng.uniform(0, 60, 2), 90, 90, area=3000) for i in range(24)
     ]
-    truth, run = truth_of(people)
+    people, model = people_of(anns)
     poses = Poses()
-    for ann in people:
+    for ann in anns:
         poses.add(ann, ann, rng.uniform(), shift=rng.uniform(0, 12))
-    args = (truth, run, poses.results, poses.owners)
-    found = compare.evaluate(*args)
-    assert found == compare.evaluate(*args, people={ann['id'] for ann in people})
+    args = (people, model, poses.results, poses.owners)
+    found = figures.evaluate(*args)
+    assert found == figures.evaluate(*args, ids={ann['id'] for ann in anns})
     with contextlib.redirect_stdout(io.StringIO()):
-        stock = COCOeval(truth.coco, truth.coco.loadRes(poses.results), 'keypoints')
+        stock = COCOeval(people.coco, people.coco.loadRes(poses.results), 'keypoints')
         stock.evaluate()
         stock.accumulate()
         stock.summarize()
-    expected = dict(zip(compare.METRICS, stock.stats[[0, 1, 2, 5]]))
+    expected = dict(zip(METRICS, stock.stats[[0, 1, 2, 5]]))
     assert found == pytest.approx(expected) and 0 < found['AP'] < 1
-    image = people[4]['image_id']
-    for ann in truth.people[image]:
+    image = anns[4]['image_id']
+    for ann in people.by_image[image]:
         oks = [
-            compare.similarity(np.reshape(r['keypoints'], (17, 3))[:, :2], ann, run)
+            figures.similarity(np.reshape(r['keypoints'], (17, 3))[:, :2], ann, model)
             for r in sorted(poses.results, key=lambda r: -r['score'])
             if r['image_id'] == image
         ]
-        column = truth.people[image].index(ann)
+        column = people.by_image[image].index(ann)
         np.testing.assert_allclose(oks, stock.ious[image, 1][:, column])
 
 
@@ -135,7 +136,7 @@ def test_crowd_index_is_that_of_the_data_set(real_data):
     coco.dataset = content
     coco.createIndex()
     metric = SimpleNamespace(coco=coco, iou_type='keypoints_crowd')
-    assert compare.Truth(metric).crowding == pytest.approx(given, abs=0.005)
+    assert People(metric).crowding == pytest.approx(given, abs=0.005)
 
 
 def test_boxes_are_suppressed_as_elsewhere():
@@ -150,9 +151,9 @@ def test_boxes_are_suppressed_as_elsewhere():
         rows = np.flatnonzero(images == image)
         kept = nms(torch.tensor(boxes[rows]), torch.tensor(scores[rows]), 0.5)
         expected += rows[kept.numpy()].tolist()
-    found = np.flatnonzero(compare.suppress_boxes(run, 0.5)).tolist()
+    found = np.flatnonzero(figures.suppress_boxes(run, 0.5)).tolist()
     assert found == sorted(expected) and 10 < len(found) < 50
-    assert compare.suppress_boxes(run, 1.0).all()
+    assert figures.suppress_boxes(run, 1.0).all()
 
 
 def write_model(folder, name, where, metric):
@@ -177,7 +178,7 @@ def write_model(folder, name, where, metric):
 @pytest.fixture
 def models(coco_folder, monkeypatch):
     """Two models and a crowd; the areas make a pose from noise right at times."""
-    monkeypatch.setattr(compare, 'TIMING_ROUNDS', 1)
+    monkeypatch.setattr(cost, 'TIMING_ROUNDS', 1)
     rng = np.random.default_rng(0)
     people = [
         person(i, i // 3, *rng.uniform(0, 70, 2), 60, 50, area=rng.uniform(1e4, 2e5))
@@ -232,7 +233,7 @@ def test_table_is_what_mmpose_prints(models, capsys):
     ):
         expected = mmpose_figures(*models[name], folder)
         for row, prefix in rows.items():
-            for metric, key in compare.METRICS.items():
+            for metric, key in METRICS.items():
                 assert figures[row][metric] == expected[f'coco/{prefix}{key}']
             assert 0 < figures[row]['AP'] < 1
     assert figures['best of 2']['AR'] > figures['λ = 0 alone']['AR']
