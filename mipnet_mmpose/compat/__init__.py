@@ -4,12 +4,19 @@
 """
 
 from .checkpoint_globals import admit_checkpoint_globals
+from .keypoint_converter import convert_keypoints_without_3d
 from .mmcv_stand_in import install_mmcv_ext
 
-__all__ = ['admit_checkpoint_globals', 'install', 'install_mmcv_ext']
+__all__ = [
+    'admit_checkpoint_globals',
+    'convert_keypoints_without_3d',
+    'install',
+    'install_mmcv_ext',
+]
 
 
 def install():
     """Install what this environment lacks; does nothing where all is there."""
     install_mmcv_ext()
     admit_checkpoint_globals()
+    convert_keypoints_without_3d()

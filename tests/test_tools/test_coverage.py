@@ -12,7 +12,7 @@ coverage = load_tool('coverage')
 made_up_samples = load_tool('made_up_samples')
 BODY = 'body_2d_keypoint'
 SIMCC = f'{BODY}/simcc/coco/simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192.py'
-HALPE26 = f'{BODY}/rtmpose/body8/rtmpose-t_8xb1024-700e_body8-halpe26-256x192.py'
+HAND5 = 'hand_2d_keypoint/rtmpose/hand5/rtmpose-m_8xb256-210e_hand5-256x256.py'
 DWPOSE = (
     'wholebody_2d_keypoint/dwpose/ubody/s1_dis/dwpose_l_dis_t_coco-ubody-256x192.py'
 )
@@ -66,10 +66,10 @@ def test_a_config_that_works_passes():
 
 
 def test_what_fails_says_whose_fault_it_is(monkeypatch):
-    results = [coverage.cover(job(HALPE26)), coverage.cover(job(DWPOSE))]
+    results = [coverage.cover(job(HAND5)), coverage.cover(job(DWPOSE))]
     stock, refused = results
     assert stock['status'] == 'failed in MMPose'
-    assert 'fails on it too, AttributeError' in stock['reason']
+    assert 'fails on it too, KeyError' in stock['reason']
     assert refused['status'] == 'refused'
     assert "model.type is 'DWPoseDistiller'" in refused['reason']
 
@@ -86,6 +86,17 @@ def test_what_fails_says_whose_fault_it_is(monkeypatch):
     assert 'the loss is nan (test_coverage.py:' in text
     for result in results:
         assert f'  - `{result["config"]}`' in text
+
+
+def test_what_people_wrote_is_kept(tmp_path):
+    path = tmp_path / 'coverage.md'
+    assert coverage.learnt_section(path) == ''
+    passed = dict(job(SIMCC), status='passed', neck=dict(lines=30), family='CSPNeXt')
+    section = coverage.LEARNT + '\nIt is.\n\n'
+    path.write_text(coverage.document([passed], section))
+    assert coverage.learnt_section(path) == section
+    text = path.read_text()
+    assert text == coverage.document([passed], coverage.learnt_section(path))
 
 
 def test_configs_of_one_pose_per_box_are_found():

@@ -1,5 +1,6 @@
 """Export to ONNX, and the reader without MMPose beside MMPose's own inference."""
 
+import ast
 import importlib
 import json
 import subprocess
@@ -216,6 +217,26 @@ def test_command_line_needs_no_mmpose(tmp_path):
     ).stdout
     assert np.shape(json.loads(output)) == (2, 1, 17, 3)
     assert cv2.imread(str(tmp_path / 'drawn.png')).shape == picture().shape
+
+
+def test_the_example_of_the_docs(tmp_path):
+    paths, file = export(tmp_path, model=estimator_config('neck', 2))
+    cv2.imwrite(str(tmp_path / 'image.png'), picture())
+    text = (REPO / 'docs' / 'export.md').read_text()
+    code = text.split('```python\n')[1].split('```')[0]
+    assert code.count('\n') <= 32
+    code = code.replace('mipnet.onnx', file)
+    code = code.replace('crowd.jpg', str(tmp_path / 'image.png'))
+    output = subprocess.run(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    poses = [ast.literal_eval(line.split(' ', 1)[1]) for line in output.splitlines()]
+    poses = np.array([list(pose.values()) for pose in poses])
+    expected, scores = run_onnx.PoseModel(file)(picture(), [[40, 20, 120, 150]])
+    found = scores[0] > 0  # MMPose's codec puts the others outside the crop
+    assert found.sum() > 10
+    # a quarter of a heatmap pixel apart, of 130 * 1.25 / 32 pixels of the image
+    assert np.abs(poses - expected[0])[found].max() < 0.3 * 130 * 1.25 / 32
 
 
 def test_a_file_that_differs_is_not_written(tmp_path, monkeypatch):
