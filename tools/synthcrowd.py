@@ -69,6 +69,12 @@ def _overlap(text):
     return low, high
 
 
+def _iou(text):
+    if not re.fullmatch(r'[0-9]*\.?[0-9]+', text) or not 0 < float(text) <= 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is not over 0 and at most 1')
+    return float(text)
+
+
 def _size(text):
     match = re.fullmatch(r'([0-9]+)x([0-9]+)', text)
     width, height = (int(v) for v in match.groups()) if match else (0, 0)
@@ -124,6 +130,13 @@ def parse_args():
         help='size of a picture in pixels (default: 320x240)',
     )
     parser.add_argument(
+        '--detector-nms',
+        type=_iou,
+        default=0.5,
+        metavar='IOU',
+        help="of the simulated detector's boxes; 1 keeps all (default: 0.5)",
+    )
+    parser.add_argument(
         '--workers',
         type=_integer(1, 256, 'a number'),
         default=min(os.cpu_count() or 1, 8),
@@ -143,6 +156,7 @@ def main():
             persons=args.persons,
             overlap=args.overlap,
             size=args.size,
+            detector_nms=args.detector_nms,
             workers=args.workers,
         )
     except OSError as error:

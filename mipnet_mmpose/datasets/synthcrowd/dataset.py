@@ -111,7 +111,7 @@ def _write(path, data):
 
 def _make(job):
     """Draw and write one picture (in a worker process)."""
-    folder, seed, index, persons, overlap, size = job
+    folder, seed, index, persons, overlap, size, detector_nms = job
     image, annotations, crowding = scene.generate_image(
         seed, index, persons=persons, overlap=overlap, size=size
     )
@@ -120,7 +120,7 @@ def _make(job):
     name = f'{index:06d}.jpg'
     _write(os.path.join(folder, name), data.tobytes())
     rng = np.random.default_rng([seed, index, 1])
-    found = suppress(simulate_detector(rng, annotations, size))
+    found = suppress(simulate_detector(rng, annotations, size), detector_nms)
     entry = dict(
         id=index,
         file_name=name,
@@ -211,6 +211,7 @@ def generate(
     persons=(2, 3),
     overlap=(0.1, 0.8),
     size=(320, 240),
+    detector_nms=NMS_IOU,
     workers=1,
     progress=True,
 ):
@@ -228,6 +229,7 @@ def generate(
         persons (tuple[int, int]): Fewest and most people in a picture.
         overlap (tuple[float, float]): Range of the box IoU of the closest pair.
         size (tuple[int, int]): Width and height in pixels.
+        detector_nms (float): Box IoU of the simulated detector's NMS; 1 keeps all.
         workers (int): Processes.
         progress (bool): Draw a bar on stderr.
 
@@ -241,7 +243,7 @@ def generate(
     """
     images, seed = int(images), int(seed)
     persons, size = tuple(map(int, persons)), tuple(map(int, size))
-    overlap = tuple(map(float, overlap))
+    overlap, detector_nms = tuple(map(float, overlap)), float(detector_nms)
     info = dict(
         description=DESCRIPTION,
         version=VERSION,
@@ -250,7 +252,7 @@ def generate(
         persons=list(persons),
         overlap=list(overlap),
         size=list(size),
-        detector_nms_iou=NMS_IOU,
+        detector_nms_iou=detector_nms,
         group_iou=GROUP_IOU,
     )
     folder = os.path.join(out_dir, 'images')
@@ -270,7 +272,9 @@ def generate(
     for path in stale:
         os.remove(path)
 
-    jobs = [(folder, seed, i, persons, overlap, size) for i in range(images)]
+    jobs = [
+        (folder, seed, i, persons, overlap, size, detector_nms) for i in range(images)
+    ]
     results = _results(jobs, min(workers, images))
     coco = dict(info=info, images=[], annotations=[], categories=[_category()])
     detections, fronts = [], []

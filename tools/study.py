@@ -1,0 +1,473 @@
+"""Does MIPNet gain where people overlap, and lose nothing elsewhere?
+
+Trains a baseline and its MIPNets with MMPose's tools/train.py on a synthetic crowd, and
+tests each on people who are apart, touch and overlap: with ground-truth boxes, with
+simulated detections, and with detections thinned by box NMS. Every run is one line of
+OUT/runs.jsonl. What is there is not run again; a training that was interrupted goes on
+from its last epoch. Prints tables and writes them to OUT/tables.md, plots beside them.
+docs/results.md says what came out.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+from mmengine.config import Config
+from quickstart import mmpose_tool
+from tqdm import tqdm
+
+from mipnet_mmpose.comparison import People, TestedModel
+from mipnet_mmpose.comparison.figures import evaluate, similarity, suppress_boxes
+from mipnet_mmpose.comparison.tested_model import rows_by_key
+
+REPO = Path(__file__).resolve().parents[1]
+CONFIGS = REPO / 'configs' / 'synthcrowd'
+NETWORKS = {
+    'small': 'res18-small_8e_synthcrowd-128x96.py',
+    'hrnet-w32': 'hrnet-w32_8xb64-20e_synthcrowd-256x192.py',
+}
+PREFIXES = dict(baseline='td-hm_', neck='td-hm_mipnet-neck-', backbone='td-hm_mipnet-')
+# box IoU of the closest pair
+TRAINING = (0, 0.85)
+STRENGTHS = {'apart': (0, 0), 'touching': (0.1, 0.5), 'overlapped': (0.6, 0.85)}
+NMS_THRESHOLDS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+DECAYS = (0.25, 0.5, 0.75, 1.0)
+FOUND = 0.5  # least OKS
+LABELS = dict(neck='MIMBNeck', backbone='MIMBBackbone', longer='baseline, 1.5 × passes')
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/study'))
+    parser.add_argument('--network', choices=NETWORKS, default='small')
+    parser.add_argument('--runs', nargs='+', metavar='NAME', help='default: all')
+    parser.add_argument('--seeds', type=int, default=3, help='of the main runs')
+    parser.add_argument('--images', type=int, default=2400, help='to train on')
+    parser.add_argument('--test-images', type=int, default=500, help='of each strength')
+    parser.add_argument('--epochs', type=int, default=6)
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    parser.add_argument(
+        '--workers', type=int, default=1, help='runs at a time, one thread each'
+    )
+    parser.add_argument('--test', metavar='RUN', help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    args.out = args.out.resolve()
+    return args
+
+
+# ---------------------------------------------------------------------------- the runs
+
+
+def planned_runs(args):
+    """What is trained, by name: kind, epochs, seed, N, and the run it starts from."""
+    runs = {}
+
+    def add(name, kind, epochs, **more):
+        runs[name] = dict(kind=kind, epochs=max(round(epochs), 1), **more)
+
+    for seed in range(args.seeds):
+        for kind in PREFIXES:
+            add(f'{kind}-{seed}', kind, args.epochs, seed=seed)
+    for seed in range(args.seeds):
+        # as long as MIPNet trains, whose step takes about 1.5 times the time
+        add(f'longer-{seed}', 'baseline', 1.5 * args.epochs, seed=seed)
+    for seed in range(args.seeds):
+        # with the baseline's training before it, as long as MIPNet from scratch
+        start = f'baseline-{seed}'
+        add(f'warm-{seed}', 'backbone', args.epochs / 3, seed=seed, start=start)
+    for num in (1, 3):
+        add(f'N{num}-0', 'backbone', args.epochs, seed=0, num_instances=num)
+    return runs
+
+
+def make_data(args):
+    """The training set and a test set of each strength."""
+    for seed, (name, overlap) in enumerate(dict(train=TRAINING, **STRENGTHS).items()):
+        command = [REPO / 'tools' / 'synthcrowd.py', args.out / 'data' / name]
+        command += ['--images', args.images if name == 'train' else args.test_images]
+        command += ['--seed', seed, '--overlap', '-'.join(map(str, overlap))]
+        command += ['--detector-nms', 1, '--workers', os.cpu_count()]
+        execute(command, args.out / f'{name}.log')
+
+
+def run_config(args, run, name):
+    """The config of a run."""
+    cfg = Config.fromfile(CONFIGS / (PREFIXES[run['kind']] + NETWORKS[args.network]))
+    set_num_instances(cfg, run.get('num_instances', 2))
+    stock_dataset(cfg.train_dataloader).data_root = f'{args.out}/data/'
+    cfg.train_cfg.max_epochs = run['epochs']
+    for scheduler in cfg.param_scheduler:
+        if scheduler.get('by_epoch', True):
+            scheduler.end = run['epochs']
+    cfg.default_hooks.checkpoint = dict(
+        type='CheckpointHook', interval=1, max_keep_ckpts=1
+    )
+    cfg.randomness = dict(seed=run['seed'])
+    if 'start' in run:
+        cfg.load_from = str(checkpoint(args, run['start']))
+        cfg.optim_wrapper.optimizer.lr /= 2
+    cfg.work_dir = str(args.out / name)
+    return cfg
+
+
+def stock_dataset(dataloader):
+    """The config of the dataset that may be wrapped."""
+    dataset = dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
+def set_num_instances(tree, num):
+    """Another N, wherever a config has one."""
+    if isinstance(tree, dict) and 'num_instances' in tree:
+        tree['num_instances'] = num
+    for value in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(value, (dict, list)):
+            set_num_instances(value, num)
+
+
+def checkpoint(args, name):
+    """The last checkpoint of a run."""
+    epochs = planned_runs(args)[name]['epochs']
+    return args.out / name / f'epoch_{epochs}.pth'
+
+
+def train(args, name):
+    """Train with MMPose's tool unless that has been done."""
+    if checkpoint(args, name).exists():
+        return
+    folder = args.out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg = run_config(args, planned_runs(args)[name], name)
+    if args.device == 'cpu':
+        cfg.optim_wrapper.type = 'CpuAutocastOptimWrapper'
+        cfg.custom_imports.imports.append('cpu_training')
+        cfg.custom_hooks = [dict(type='CpuTrainingHook')]
+    else:
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16')
+    config = folder / 'config.py'
+    cfg.dump(config)
+    command = [mmpose_tool('train.py'), config, '--work-dir', folder, '--no-validate']
+    execute([*command, '--resume'], folder / 'train.log')
+
+
+def execute(command, log):
+    """Run a Python script on one thread, its output in a file."""
+    tools = [str(REPO), str(REPO / 'tools'), os.environ.get('PYTHONPATH')]
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, tools)))
+    with log.open('w') as stream:
+        command = [sys.executable, *map(str, command)]
+        status = subprocess.call(
+            command, stdout=stream, stderr=stream, env=dict(env, OMP_NUM_THREADS='1')
+        )
+    if status:
+        raise RuntimeError(f'{command[1]} failed, see {log}')
+
+
+# ------------------------------------------------------------------------- the figures
+
+
+def test(args, name):
+    """All figures of a trained run."""
+    run = planned_runs(args)[name]
+    result = dict(run=name, **run)
+    for strength in STRENGTHS:
+        data = args.out / 'data' / strength
+        result[strength] = {}
+        for boxes in ('ground truth', 'detections'):
+            cfg = run_config(args, run, name)
+            ann_file = str(data / 'annotations.json')
+            stock_dataset(cfg.test_dataloader).update(
+                data_root='',
+                ann_file=ann_file,
+                data_prefix=dict(img=f'{data}/images/'),
+                bbox_file=str(data / 'detections.json') * (boxes == 'detections')
+                or None,
+            )
+            cfg.test_evaluator.ann_file = ann_file
+            cfg.load_from, cfg.resume = str(checkpoint(args, name)), False
+            result[strength][boxes] = figures_of(args, name, cfg, boxes)
+    return result
+
+
+def figures_of(args, name, cfg, boxes):
+    """Figures on one test set: of all boxes, thinned, with other decays."""
+    model = TestedModel(name, cfg, args.out / name)
+    people = People(model.metric)
+    owners = people.owners(model.images, model.boxes)
+
+    def figures(**which):
+        return evaluate(people, model, model.results(**which), owners)
+
+    result = dict(boxes=len(owners), **figures())
+    num = len(model.lambdas)
+    if boxes == 'detections':
+        result['thinned'] = []
+        for threshold in NMS_THRESHOLDS:
+            kept = suppress_boxes(model, threshold)
+            point = dict(threshold=threshold, boxes=int(kept.sum()))
+            result['thinned'].append(dict(point, **figures(kept=kept)))
+    elif num > 1:
+        result['alone'] = [figures(choice=np.full(len(owners), i)) for i in range(num)]
+        result['decay'] = []
+        used = model.metric.score_decay
+        for decay in DECAYS:
+            model.metric.score_decay = decay
+            result['decay'].append(dict(decay=decay, **figures()))
+        model.metric.score_decay = used
+    if boxes == 'ground truth':
+        result['found'] = who_found_whom(people, model, owners)
+    return result
+
+
+def who_found_whom(people, model, owners):
+    """People by the first pose, in the order of the keys, with enough OKS."""
+    counts = dict.fromkeys(
+        ['own box, λ = 0', 'own box, λ ≥ 1', 'other box, λ = 0', 'other box, λ ≥ 1'], 0
+    )
+    counts['nobody'] = 0
+    boxes_of = {ann['id']: box for box, ann in enumerate(owners) if ann}
+    by_image = rows_by_key(model.images)
+    for ann in people.sought():
+        boxes = by_image[ann['image_id']]
+        found = similarity(model.keypoints[boxes], ann, model) >= FOUND  # (boxes, N)
+        own = boxes == boxes_of.get(ann['id'])
+        hits = [
+            found[own, :1],
+            found[own, 1:],
+            found[~own, :1],
+            found[~own, 1:],
+            np.ones(1),
+        ]
+        first = next(key for key, hit in zip(counts, hits) if hit.any())
+        counts[first] += 1
+    return counts
+
+
+# -------------------------------------------------------------------------- the tables
+
+
+def spread(values):
+    """Mean and standard deviation over the seeds, in per cent."""
+    values = 100 * np.array(values)
+    text = f'{values.mean():.1f}'
+    return f'{text} ± {values.std(ddof=1):.1f}' if len(values) > 1 else text
+
+
+def kinds_of(results):
+    """Results by the name of their run without the seed."""
+    kinds = {}
+    for name, result in sorted(results.items()):
+        kinds.setdefault(name.rsplit('-', 1)[0], []).append(result)
+    order = {name.rsplit('-', 1)[0]: None for name in results}
+    return {kind: kinds[kind] for kind in order}
+
+
+def markdown(header, rows):
+    lines = ['| ' + ' | '.join(header) + ' |']
+    lines.append('|' + ' --- |' * len(header))
+    lines += ['| ' + ' | '.join(map(str, row)) + ' |' for row in rows]
+    return '\n'.join(lines) + '\n'
+
+
+def tables(results):
+    """Everything as Markdown."""
+    kinds = kinds_of(results)
+    parts = []
+    for boxes in ('ground truth', 'detections'):
+        rows = []
+        for strength in STRENGTHS:
+            for kind, group in kinds.items():
+                cells = [
+                    spread([result[strength][boxes][key] for result in group])
+                    for key in ('AP', 'AP50', 'AR')
+                ]
+                rows.append([strength, kind, len(group), *cells])
+        header = ['people', 'run', 'seeds', 'AP', 'AP50', 'AR']
+        parts += [f'## {boxes}\n', markdown(header, rows)]
+    rows = []
+    for strength in STRENGTHS:
+        for kind, group in kinds.items():
+            points = [result[strength]['detections']['thinned'] for result in group]
+            cells = [
+                spread([point[i]['AP'] for point in points])
+                for i in range(len(NMS_THRESHOLDS))
+            ]
+            drop = spread([point[0]['AP'] - point[-1]['AP'] for point in points])
+            rows.append([strength, kind, *cells, drop])
+    header = ['people', 'run', *(f'NMS {t}' for t in NMS_THRESHOLDS), 'drop']
+    parts += ['## AP of thinned detections\n', markdown(header, rows)]
+    multiple = {
+        kind: group
+        for kind, group in kinds.items()
+        if 'decay' in group[0]['apart']['ground truth']
+    }
+    rows = [
+        [strength, kind]
+        + [
+            spread([r[strength]['ground truth']['decay'][i]['AP'] for r in group])
+            for i in range(len(DECAYS))
+        ]
+        for strength in STRENGTHS
+        for kind, group in multiple.items()
+    ]
+    header = ['people', 'run', *(f'decay {decay}' for decay in DECAYS)]
+    parts += ['## AP by score decay, ground-truth boxes\n', markdown(header, rows)]
+    rows = []
+    for strength in STRENGTHS:
+        for kind, group in kinds.items():
+            found = [result[strength]['ground truth']['found'] for result in group]
+            cells = [
+                spread([f[key] / sum(f.values()) for f in found]) for key in found[0]
+            ]
+            rows.append([strength, kind, *cells])
+    header = ['people', 'run', *found[0]]
+    parts += ['## Who is found by whom, in per cent\n', markdown(header, rows)]
+    return '\n'.join(parts)
+
+
+# --------------------------------------------------------------------------- the plots
+
+COLORS = dict(baseline='#9a9a9a', longer='#c8b98a', neck='#5b9bd5', backbone='#202020')
+
+
+def plot_overlap(path, results):
+    """AP with ground-truth boxes by how much people overlap."""
+    from matplotlib import pyplot
+
+    kinds = {k: v for k, v in kinds_of(results).items() if k in COLORS}
+    figure, axes = pyplot.subplots(figsize=(7, 3.4), layout='constrained')
+    width = 0.84 / len(kinds)
+    for i, (kind, group) in enumerate(kinds.items()):
+        values = 100 * np.array(
+            [[r[s]['ground truth']['AP'] for r in group] for s in STRENGTHS]
+        )
+        places = np.arange(len(STRENGTHS)) + (i - (len(kinds) - 1) / 2) * width
+        bars = axes.bar(
+            places,
+            values.mean(axis=1),
+            width * 0.92,
+            yerr=values.std(axis=1, ddof=1) if len(group) > 1 else None,
+            color=COLORS[kind],
+            label=LABELS.get(kind, kind),
+            capsize=2,
+            ecolor='#666666',
+        )
+        axes.bar_label(bars, fmt='%.1f', padding=2, fontsize=8)
+    axes.set_xticks(np.arange(len(STRENGTHS)), STRENGTHS)
+    axes.set(ylabel='AP, ground-truth boxes')
+    axes.spines[['top', 'right']].set_visible(False)
+    figure.legend(loc='outside upper center', ncols=len(kinds), frameon=False)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def plot_thinned(path, results):
+    """AP of the detections that are left by box NMS."""
+    from matplotlib import pyplot
+
+    kinds = {k: v for k, v in kinds_of(results).items() if k in COLORS}
+    figure, grid = pyplot.subplots(1, 3, figsize=(9, 3.2), layout='constrained')
+    for axes, strength in zip(grid, STRENGTHS):
+        for kind, group in kinds.items():
+            values = 100 * np.array(
+                [
+                    [point['AP'] for point in r[strength]['detections']['thinned']]
+                    for r in group
+                ]
+            )
+            style = dict(color=COLORS[kind], marker='o', markersize=4, linewidth=2)
+            label = LABELS.get(kind, kind) if strength == 'apart' else None
+            axes.plot(NMS_THRESHOLDS, values.mean(axis=0), label=label, **style)
+        axes.invert_xaxis()
+        axes.set(title=strength, xlabel='IoU of box NMS (stricter to the right)')
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.spines[['top', 'right']].set_visible(False)
+    grid[0].set_ylabel('AP, detections')
+    figure.legend(loc='outside upper center', ncols=len(kinds), frameon=False)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+# --------------------------------------------------------------------------- running
+
+
+def run_one(args, name):
+    """Train and test a run, in processes of their own; its figures."""
+    train(args, name)
+    log = args.out / name / 'test.log'
+    command = [Path(__file__), '--test', name, '--out', args.out]
+    for key in ('network', 'seeds', 'epochs', 'device'):
+        command += [f'--{key}', getattr(args, key)]
+    execute(command, log)
+    return json.loads((args.out / name / 'figures.json').read_text())
+
+
+def report(args, results):
+    """Write the tables and the plots."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    text = tables(results)
+    (args.out / 'tables.md').write_text(text)
+    plot_overlap(args.out / 'overlap.png', results)
+    plot_thinned(args.out / 'thinned.png', results)
+    print(text)
+    for name in ('tables.md', 'overlap.png', 'thinned.png'):
+        print(args.out / name)
+
+
+def main():
+    args = parse_args()
+    plan = planned_runs(args)
+    if args.test:
+        text = json.dumps(test(args, args.test))
+        (args.out / args.test / 'figures.json').write_text(text)
+        return
+    unknown = sorted(set(args.runs or []) - set(plan))
+    if unknown:
+        sys.exit(f'study: --runs {unknown[0]} is none of {", ".join(plan)}')
+    args.out.mkdir(parents=True, exist_ok=True)
+    make_data(args)
+    path = args.out / 'runs.jsonl'
+    lines = path.read_text().splitlines() if path.exists() else []
+    results = {result['run']: result for result in map(json.loads, lines)}
+    todo = [name for name in args.runs or plan if name not in results]
+    ready = {name: Event() for name in todo}
+
+    def work(name):
+        start = plan[name].get('start')
+        if start in ready:
+            ready[start].wait()
+        try:
+            result = run_one(args, name)
+            with path.open('a') as stream:
+                stream.write(json.dumps(result) + '\n')
+            return result
+        finally:
+            ready[name].set()
+
+    with ThreadPoolExecutor(args.workers) as pool:
+        jobs = {pool.submit(work, name): name for name in todo}
+        for job in tqdm(as_completed(jobs), total=len(jobs), desc='runs'):
+            if job.exception() is None:
+                results[jobs[job]] = job.result()
+            else:
+                tqdm.write(f'{jobs[job]}: {job.exception()}')
+    if not results:
+        sys.exit('study: no run has ended')
+    report(args, {name: results[name] for name in plan if name in results})
+
+
+if __name__ == '__main__':
+    main()
