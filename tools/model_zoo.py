@@ -276,6 +276,11 @@ def render_docs(text, counts):
     """The documentation with its tables replaced."""
     tables = {family: count_table(counts[family]) for family in FAMILIES}
     tables['paper'] = paper_table()
+    return fill_tables(DOCS, text, tables)
+
+
+def fill_tables(path, text, tables):
+    """The text of a document with its tables replaced, by name."""
     for name, table in tables.items():
         text, found = re.subn(
             rf'(<!-- table: {name} -->\n).*?(<!-- end -->)',
@@ -284,7 +289,7 @@ def render_docs(text, counts):
             flags=re.S,
         )
         if found != 1:
-            sys.exit(f'model_zoo: {DOCS} has {found} places "<!-- table: {name} -->"')
+            sys.exit(f'{path} has {found} places "<!-- table: {name} -->"')
     return text
 
 

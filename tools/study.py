@@ -128,10 +128,12 @@ def stock_dataset(dataloader):
 
 def set_num_instances(tree, num):
     """Another N, wherever a config has one."""
-    if isinstance(tree, dict) and 'num_instances' in tree:
-        tree['num_instances'] = num
-    for value in tree.values() if isinstance(tree, dict) else tree:
-        if isinstance(value, (dict, list)):
+    if isinstance(tree, (list, tuple)):
+        tree = dict(enumerate(tree))
+    for key, value in tree.items():
+        if key == 'num_instances':
+            tree[key] = num
+        elif isinstance(value, (dict, list, tuple)):
             set_num_instances(value, num)
 
 

@@ -254,6 +254,16 @@ def test_detector_loses_overlapped_people_and_keeps_isolated_ones(coco, crowd):
             assert entry['category_id'] == 1 and 0 < entry['score'] < 1
 
 
+def test_without_suppression_overlapping_boxes_stay(tmp_path):
+    kwargs = dict(persons=(2, 2), overlap=(0.6, 0.8), size=(96, 64), progress=False)
+    counts = []
+    for iou in (0.5, 1):
+        generate(tmp_path / str(iou), 8, 0, detector_nms=iou, **kwargs)
+        text = (tmp_path / str(iou) / 'detections.json').read_text()
+        counts.append(len(json.loads(text)))
+    assert counts[0] <= 10 < 12 <= counts[1]
+
+
 def test_one_box_per_group_is_the_front_persons(coco, crowd):
     fronts = by_image(json.loads((crowd / 'one_box_per_pair.json').read_text()))
     for image_id, group in by_image(coco['annotations']).items():
@@ -314,6 +324,7 @@ def test_complete_set_is_reused_and_a_damaged_one_made_anew(tmp_path):
     picture.unlink()
     assert not generate(tmp_path, 3, 1, **kwargs)['reused']
     assert picture.read_bytes() == before
+    assert not generate(tmp_path, 3, 1, detector_nms=1, **kwargs)['reused']
     assert not generate(tmp_path, 2, 1, **kwargs)['reused']
     assert sorted(os.listdir(tmp_path / 'images')) == ['000000.jpg', '000001.jpg']
 
@@ -362,6 +373,7 @@ def test_files_of_others_are_left_alone(tmp_path):
         ('--size', '10x10'),
         ('--seed', '-1'),
         ('--workers', '0'),
+        ('--detector-nms', '1.2'),
     ],
 )
 def test_bad_option_is_named(tmp_path, option, value):

@@ -1,0 +1,134 @@
+"""What the study trains, and how its figures are made of the poses."""
+
+import argparse
+import importlib
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmpose.registry import MODELS
+
+from ..conftest import REPO, person
+from .test_compare import people_of
+
+sys.path.insert(0, str(REPO / 'tools'))
+study = importlib.import_module('study')
+cpu_training = importlib.import_module('cpu_training')
+
+
+@pytest.fixture
+def args(tmp_path):
+    return argparse.Namespace(
+        out=tmp_path, network='small', seeds=2, epochs=6, device='cpu', runs=None
+    )
+
+
+def test_every_run_has_its_config(args):
+    plan = study.planned_runs(args)
+    assert len(plan) == 2 * 5 + 2
+    configs = {name: study.run_config(args, plan[name], name) for name in plan}
+    for name, cfg in configs.items():
+        data = study.stock_dataset(cfg.train_dataloader)
+        assert data.data_root == f'{args.out}/data/'
+        assert cfg.param_scheduler[1].end == cfg.train_cfg.max_epochs
+        assert cfg.param_scheduler[0].end == 100  # iterations
+        assert cfg.randomness.seed == int(name[-1])
+    assert 'num_instances' not in configs['baseline-1'].model.head
+    assert configs['neck-0'].model.neck.type == 'MIMBNeck'
+    assert configs['longer-0'].train_cfg.max_epochs == 9
+    cfg = configs['N3-0']
+    for part in (cfg.model.backbone, cfg.model.head, cfg.model.head.head.loss):
+        assert part.num_instances == 3
+    assert cfg.train_dataloader.dataset.num_instances == 3
+    assert cfg.test_evaluator.num_instances == 3
+    warm = configs['warm-1']
+    assert warm.load_from == str(args.out / 'baseline-1' / 'epoch_6.pth')
+    assert warm.train_cfg.max_epochs == 2
+    assert warm.model.backbone.init == 'identity'
+    lr = configs['backbone-1'].optim_wrapper.optimizer.lr
+    assert warm.optim_wrapper.optimizer.lr == lr / 2
+
+
+def test_unknown_runs_are_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        sys, 'argv', ['study', '--out', str(tmp_path), '--runs', 'baseline-7']
+    )
+    with pytest.raises(SystemExit, match='--runs baseline-7 is none of baseline-0,'):
+        study.main()
+
+
+def test_who_found_whom():
+    a, b, c = (person(i, 1, 30 * i, 0, 60, 60) for i in (1, 2, 3))
+    people, model = people_of([a, b, c])
+    pose = {
+        k: np.reshape(ann['keypoints'], (17, 3))[:, :2]
+        for k, ann in enumerate((a, b, c))
+    }
+    nobody = pose[0] + 500
+    model.images = [1, 1, 1]
+    # a: own λ = 0. b: λ = 1 of a's box, though not in its own. c: λ = 1 of its own.
+    model.keypoints = np.array(
+        [[pose[0], pose[1]], [pose[0], nobody], [pose[0], pose[2]]]
+    )
+    found = study.who_found_whom(people, model, [a, b, c])
+    assert found == {
+        'own box, λ = 0': 1,
+        'own box, λ ≥ 1': 1,
+        'other box, λ = 0': 0,
+        'other box, λ ≥ 1': 1,
+        'nobody': 0,
+    }
+
+
+def made_up_result(name, ap, multiple):
+    figures = dict(AP=ap, AP50=ap, AR=ap)
+    truth = dict(figures, found={'own box, λ = 0': 3, 'nobody': 1})
+    if multiple:
+        truth['decay'] = [dict(figures, decay=d) for d in study.DECAYS]
+    thinned = [dict(figures, AP=ap - i / 100) for i in range(len(study.NMS_THRESHOLDS))]
+    boxes = {'ground truth': truth, 'detections': dict(figures, thinned=thinned)}
+    return dict(run=name, **dict.fromkeys(study.STRENGTHS, boxes))
+
+
+def test_tables_and_plots_of_the_seeds(args, capsys):
+    results = {
+        name: made_up_result(name, ap, multiple)
+        for name, ap, multiple in (
+            ('baseline-0', 0.5, False),
+            ('baseline-1', 0.6, False),
+            ('backbone-0', 0.7, True),
+        )
+    }
+    study.report(args, results)
+    text = (args.out / 'tables.md').read_text()
+    assert '| apart | baseline | 2 | 55.0 ± 7.1 | 55.0 ± 7.1 | 55.0 ± 7.1 |' in text
+    assert '| apart | backbone | 1 | 70.0 | 70.0 | 70.0 |' in text
+    assert '| 70.0 | 69.0 | 68.0 | 67.0 | 66.0 | 65.0 | 64.0 | 6.0 |' in text
+    assert '| apart | backbone | 75.0 | 25.0 |' in text
+    printed = capsys.readouterr().out.splitlines()
+    for name in ('tables.md', 'overlap.png', 'thinned.png'):
+        assert str(args.out / name) in printed
+        assert (args.out / name).stat().st_size > 0
+
+
+def test_training_in_bfloat16_gives_float32_heatmaps():
+    model = MODELS.build(
+        dict(
+            type='HeatmapHead', in_channels=8, out_channels=17, deconv_out_channels=None
+        )
+    )
+    cpu_training.CpuTrainingHook().before_train(SimpleNamespace(model=model))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    wrapper = cpu_training.CpuAutocastOptimWrapper(optimizer)
+    images = torch.randn(2, 8, 8, 8, requires_grad=True)
+    seen = []
+    model.final_layer.register_forward_pre_hook(
+        lambda module, inputs: seen.append(torch.is_autocast_cpu_enabled())
+    )
+    with wrapper.optim_context(model):
+        heatmaps = model((images,))
+    assert seen == [True] and heatmaps.dtype == torch.float32
+    wrapper.update_params(heatmaps.square().mean())
+    assert images.grad.isfinite().all()
