@@ -1,11 +1,11 @@
 """Does MIPNet gain where people overlap, and lose nothing elsewhere?
 
-Trains a baseline and its MIPNets with MMPose's tools/train.py on a synthetic crowd, and
-tests each on people who are apart, touch and overlap: with ground-truth boxes, with
-simulated detections, and with detections thinned by box NMS. Every run is one line of
-OUT/runs.jsonl. What is there is not run again; a training that was interrupted goes on
-from its last epoch. Prints tables and writes them to OUT/tables.md, plots beside them.
-docs/results.md says what came out.
+Trains a baseline with MMPose's tools/train.py on a synthetic crowd and goes on from it,
+with the baseline and with MIPNets. Tests each on people who are apart, touch and overlap:
+with ground-truth boxes, with simulated detections, and with detections thinned by box
+NMS. Every run is one line of OUT/runs.jsonl. What is there is not run again; a training
+that was interrupted goes on from its last epoch. Prints tables and writes them to
+OUT/tables.md, plots beside them. docs/results.md says what came out.
 """
 
 import argparse
@@ -50,9 +50,12 @@ def parse_args():
     parser.add_argument('--network', choices=NETWORKS, default='small')
     parser.add_argument('--runs', nargs='+', metavar='NAME', help='default: all')
     parser.add_argument('--seeds', type=int, default=3, help='of the main runs')
-    parser.add_argument('--images', type=int, default=2400, help='to train on')
+    parser.add_argument('--images', type=int, default=4000, help='to train on')
     parser.add_argument('--test-images', type=int, default=500, help='of each strength')
-    parser.add_argument('--epochs', type=int, default=6)
+    parser.add_argument(
+        '--pretraining', type=int, default=24, help='epochs of the baseline before'
+    )
+    parser.add_argument('--epochs', type=int, default=4, help='of each run after it')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument(
         '--workers', type=int, default=1, help='runs at a time, one thread each'
@@ -70,21 +73,22 @@ def planned_runs(args):
     """What is trained, by name: kind, epochs, seed, N, and the run it starts from."""
     runs = {}
 
-    def add(name, kind, epochs, **more):
-        runs[name] = dict(kind=kind, epochs=max(round(epochs), 1), **more)
+    def add(name, kind, epochs, seed=0, start='pretrained', **more):
+        epochs = max(round(epochs), 1)
+        runs[name] = dict(kind=kind, epochs=epochs, seed=seed, start=start, **more)
 
+    add('pretrained', 'baseline', args.pretraining, start=None)
     for seed in range(args.seeds):
         for kind in PREFIXES:
-            add(f'{kind}-{seed}', kind, args.epochs, seed=seed)
+            add(f'{kind}-{seed}', kind, args.epochs, seed)
     for seed in range(args.seeds):
         # as long as MIPNet trains, whose step takes about 1.5 times the time
-        add(f'longer-{seed}', 'baseline', 1.5 * args.epochs, seed=seed)
-    for seed in range(args.seeds):
-        # with the baseline's training before it, as long as MIPNet from scratch
-        start = f'baseline-{seed}'
-        add(f'warm-{seed}', 'backbone', args.epochs / 3, seed=seed, start=start)
+        add(f'longer-{seed}', 'baseline', 1.5 * args.epochs, seed)
     for num in (1, 3):
-        add(f'N{num}-0', 'backbone', args.epochs, seed=0, num_instances=num)
+        add(f'N{num}-0', 'backbone', args.epochs, num_instances=num)
+    # as long as the pretraining and MIPNet after it
+    epochs = args.pretraining / 1.5 + args.epochs
+    add('scratch-0', 'backbone', epochs, start=None)
     return runs
 
 
@@ -111,7 +115,7 @@ def run_config(args, run, name):
         type='CheckpointHook', interval=1, max_keep_ckpts=1
     )
     cfg.randomness = dict(seed=run['seed'])
-    if 'start' in run:
+    if run['start']:
         cfg.load_from = str(checkpoint(args, run['start']))
         cfg.optim_wrapper.optimizer.lr /= 2
     cfg.work_dir = str(args.out / name)
@@ -143,12 +147,8 @@ def checkpoint(args, name):
     return args.out / name / f'epoch_{epochs}.pth'
 
 
-def train(args, name):
-    """Train with MMPose's tool unless that has been done."""
-    if checkpoint(args, name).exists():
-        return
-    folder = args.out / name
-    folder.mkdir(parents=True, exist_ok=True)
+def write_config(args, name):
+    """The config of a run's training, in its folder."""
     cfg = run_config(args, planned_runs(args)[name], name)
     if args.device == 'cpu':
         cfg.optim_wrapper.type = 'CpuAutocastOptimWrapper'
@@ -156,10 +156,20 @@ def train(args, name):
         cfg.custom_hooks = [dict(type='CpuTrainingHook')]
     else:
         cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16')
-    config = folder / 'config.py'
-    cfg.dump(config)
-    command = [mmpose_tool('train.py'), config, '--work-dir', folder, '--no-validate']
-    execute([*command, '--resume'], folder / 'train.log')
+    folder = args.out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg.dump(folder / 'config.py')
+
+
+def train(args, name):
+    """Train with MMPose's tool unless that has been done."""
+    if not checkpoint(args, name).exists():
+        folder = args.out / name
+        command = [mmpose_tool('train.py'), folder / 'config.py', '--work-dir', folder]
+        command.append('--no-validate')
+        if (folder / 'last_checkpoint').exists():
+            command.append('--resume')  # it would ignore load_from
+        execute(command, folder / 'train.log')
 
 
 def execute(command, log):
@@ -409,7 +419,7 @@ def run_one(args, name):
     train(args, name)
     log = args.out / name / 'test.log'
     command = [Path(__file__), '--test', name, '--out', args.out]
-    for key in ('network', 'seeds', 'epochs', 'device'):
+    for key in ('network', 'seeds', 'pretraining', 'epochs', 'device'):
         command += [f'--{key}', getattr(args, key)]
     execute(command, log)
     return json.loads((args.out / name / 'figures.json').read_text())
@@ -445,10 +455,12 @@ def main():
     lines = path.read_text().splitlines() if path.exists() else []
     results = {result['run']: result for result in map(json.loads, lines)}
     todo = [name for name in args.runs or plan if name not in results]
+    for name in todo:  # here: mmengine cannot read configs in several threads
+        write_config(args, name)
     ready = {name: Event() for name in todo}
 
     def work(name):
-        start = plan[name].get('start')
+        start = plan[name]['start']
         if start in ready:
             ready[start].wait()
         try:

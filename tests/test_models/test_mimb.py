@@ -45,7 +45,7 @@ def test_number_of_parameters_is_that_of_the_layers():
 def test_identity_gate_is_exactly_one(training, dtype):
     mimb = MIMB(8, 3, init='identity').to(dtype).train(training)
     x = torch.randn(6, 8, 4, 4, dtype=dtype)
-    assert torch.equal(mimb(x, torch.eye(3, dtype=dtype).repeat(2, 1)), x)
+    assert torch.equal(mimb(x, torch.eye(3).to(dtype).repeat(2, 1)), x)
 
 
 def test_identity_learns_to_tell_instances_apart():

@@ -21,41 +21,43 @@ cpu_training = importlib.import_module('cpu_training')
 @pytest.fixture
 def args(tmp_path):
     return argparse.Namespace(
-        out=tmp_path, network='small', seeds=2, epochs=6, device='cpu', runs=None
+        out=tmp_path, network='small', seeds=2, pretraining=24, epochs=4, device='cpu'
     )
 
 
 def test_every_run_has_its_config(args):
     plan = study.planned_runs(args)
-    assert len(plan) == 2 * 5 + 2
+    assert len(plan) == 1 + 2 * 4 + 3
     configs = {name: study.run_config(args, plan[name], name) for name in plan}
     for name, cfg in configs.items():
         data = study.stock_dataset(cfg.train_dataloader)
         assert data.data_root == f'{args.out}/data/'
         assert cfg.param_scheduler[1].end == cfg.train_cfg.max_epochs
         assert cfg.param_scheduler[0].end == 100  # iterations
-        assert cfg.randomness.seed == int(name[-1])
+        assert cfg.randomness.seed == plan[name]['seed']
     assert 'num_instances' not in configs['baseline-1'].model.head
     assert configs['neck-0'].model.neck.type == 'MIMBNeck'
-    assert configs['longer-0'].train_cfg.max_epochs == 9
+    assert configs['longer-0'].train_cfg.max_epochs == 6
+    assert configs['scratch-0'].train_cfg.max_epochs == 24 / 1.5 + 4
     cfg = configs['N3-0']
     for part in (cfg.model.backbone, cfg.model.head, cfg.model.head.head.loss):
         assert part.num_instances == 3
     assert cfg.train_dataloader.dataset.num_instances == 3
     assert cfg.test_evaluator.num_instances == 3
-    warm = configs['warm-1']
-    assert warm.load_from == str(args.out / 'baseline-1' / 'epoch_6.pth')
-    assert warm.train_cfg.max_epochs == 2
-    assert warm.model.backbone.init == 'identity'
-    lr = configs['backbone-1'].optim_wrapper.optimizer.lr
-    assert warm.optim_wrapper.optimizer.lr == lr / 2
+    start, further = configs['pretrained'], configs['backbone-1']
+    assert further.load_from == str(args.out / 'pretrained' / 'epoch_24.pth')
+    assert start.get('load_from') is None and configs['scratch-0'].load_from is None
+    assert further.model.backbone.init == 'identity'
+    lr = start.optim_wrapper.optimizer.lr
+    assert further.optim_wrapper.optimizer.lr == lr / 2
+    assert configs['scratch-0'].optim_wrapper.optimizer.lr == lr
 
 
 def test_unknown_runs_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr(
         sys, 'argv', ['study', '--out', str(tmp_path), '--runs', 'baseline-7']
     )
-    with pytest.raises(SystemExit, match='--runs baseline-7 is none of baseline-0,'):
+    with pytest.raises(SystemExit, match='--runs baseline-7 is none of pretrained,'):
         study.main()
 
 
