@@ -1,7 +1,7 @@
 """Does MIPNet gain where people overlap, and lose nothing elsewhere?
 
 Trains a baseline with MMPose's tools/train.py on a synthetic crowd and goes on from it,
-with the baseline and with MIPNets. Tests each on people who are apart, touch and overlap:
+with the baseline and with MIPNets. Tests each on people who are apart, touch, overlap:
 with ground-truth boxes, with simulated detections, and with detections thinned by box
 NMS. Every run is one line of OUT/runs.jsonl. What is there is not run again; a training
 that was interrupted goes on from its last epoch. Prints tables and writes them to
