@@ -3,7 +3,8 @@
 mipnetify makes MIPNets of stock configs, with random weights; pictures are generated.
 Nothing is downloaded. In every round the baseline and the MIPNets run one after the
 other; a figure is the median over the rounds of time / time of the baseline in the same
-round. The parts:
+round. With one thread on a CPU it is processor time, which other programs disturb less.
+The parts:
 
   inference   the network on a batch: N = 2 and N = 4 with MIMBs inside the backbone,
               N = 2 with MIMBs behind it; multiply-adds beside
@@ -51,10 +52,15 @@ from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.functional.nms import oks_nms as stock_oks_nms
 from mmpose.registry import DATASETS, METRICS, MODELS
-from model_zoo import count, fill_tables
+from model_zoo import fill_tables
 
 from mipnet_mmpose import mipnetify
-from mipnet_mmpose.comparison.cost import Network, machine_name, time_in_turn
+from mipnet_mmpose.comparison.cost import (
+    Network,
+    count_multiply_adds,
+    machine_name,
+    time_in_turn,
+)
 from mipnet_mmpose.datasets.synthcrowd import generate
 from mipnet_mmpose.evaluation import oks_nms
 from mipnet_mmpose.mipnetify import crop_size
@@ -198,10 +204,12 @@ def training_batch(cfg, size):
 
 def compare(calls, args, rounds=None):
     """Seconds of the baseline, and of each other call the ratio to it."""
-    warm_up = 0 if rounds == 1 else 2
-    times = time_in_turn(calls, rounds or args.rounds, warm_up)
+    rounds = rounds or args.rounds
+    alone = args.device == 'cpu' and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
+    times = time_in_turn(calls, rounds, warm_up=2 if rounds > 1 else 0, clock=clock)
     base = times.pop(BASELINE)
-    result = {BASELINE: dict(seconds=float(np.median(base)))}
+    result = {BASELINE: dict(seconds=float(np.median(base)), rounds=rounds)}
     for name, seconds in times.items():
         low, median, high = np.percentile(seconds / base, (25, 50, 75)).tolist()
         result[name] = dict(ratio=median, low=low, high=high)
@@ -219,8 +227,9 @@ def per_crop(result, crops):
 def inference(cfg, args):
     images, calls, multiply_adds = random_images(cfg, args), {}, {}
     for name, variant in variants(cfg, *VARIANTS).items():
-        calls[name] = partial(build_network(variant, args.device), images)
-        multiply_adds[name] = count(variant.model, crop_size(cfg))[1]
+        network = build_network(variant, args.device)
+        calls[name] = partial(network, images)
+        multiply_adds[name] = count_multiply_adds(network, images[:1])
     with torch.no_grad():
         result = compare(calls, args)
     for name in VARIANTS:
@@ -287,7 +296,7 @@ def pipeline(cfg, args):
 
 def graph(cfg, args):
     images, result = random_images(cfg, args), {}
-    for name, variant in variants(cfg, *VARIANTS).items():
+    for name, variant in variants(cfg, TWO, NECK).items():
         network = build_network(variant, args.device)
         breaks = {}
         for mode in ('inference', 'training'):
@@ -493,6 +502,7 @@ def ratio_table(part, subjects):
     names = [n for n in VARIANTS if any(n in result for result in subjects.values())]
     column, form = BASELINE_COLUMNS[part]
     header = ['']
+    timed = part != 'memory'
     for name in names:
         header += [name, 'multiply-adds'] if part == 'inference' else [name]
     rows = []
@@ -502,8 +512,9 @@ def ratio_table(part, subjects):
             row.append(ratio_cell(result[name]))
             if part == 'inference':
                 row.append(f'{result[name]["multiply_adds"]:.2f}')
-        rows.append([*row, form(result[BASELINE])])
-    return table([*header, column], rows)
+        row.append(form(result[BASELINE]))
+        rows.append([*row, result[BASELINE]['rounds']] if timed else row)
+    return table([*header, column] + ['rounds'] * timed, rows)
 
 
 def ratio_cell(entry):
@@ -540,7 +551,11 @@ def target_table(results):
 
 def all_tables(record):
     """Markdown of each part that has results, and of the targets."""
-    results, tables = record['results'], {}
+    results = record['results']
+    tables = dict(
+        machine=f'{record["machine"]}; torch {record["torch"]}, MMPose '
+        f'{record["mmpose"]}; batch {record["batch"]}\n'
+    )
     if record['device'] == 'cpu' and record['batch'] == 8:
         tables['targets'] = target_table(results)
     for part in PARTS:
@@ -549,11 +564,7 @@ def all_tables(record):
                 partial(ratio_table, part) if part in BASELINE_COLUMNS else value_table
             )
             tables[part] = make(results[part])
-    note = (
-        f'{record["machine"]}; torch {record["torch"]}, MMPose {record["mmpose"]}; '
-        f'batch {record["batch"]}'
-    )
-    return {name: f'{text}\n{note}' for name, text in tables.items()}
+    return tables
 
 
 # -------------------------------------------------------------------------- the command

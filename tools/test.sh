@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
 # Lint, format check and tests in the project's own environment. Arguments go to
-# pytest: bash tools/test.sh tests/test_models -k fold
+# pytest: bash tools/test.sh tests/test_models -k fold. With --torch 2.1 before them it
+# is an environment with that torch.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+if [ "${1:-}" = --torch ]; then
+    export MIPNET_TORCH=${2:?--torch needs a version, such as 2.1}
+    shift 2
+fi
 source tools/setup_env.sh
 
 python -m ruff check .

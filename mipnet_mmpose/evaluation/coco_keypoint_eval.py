@@ -47,7 +47,7 @@ class CocoKeypointEval(COCOeval):
                 high = np.array([left + width * 2, top + height * 2])
                 offset = np.maximum(0, low - poses) + np.maximum(0, poses - high)
             area = gt['area'] if self.use_area else height * width * 0.53
-            square = (offset**2).sum(axis=2)
+            square = offset[..., 0] ** 2 + offset[..., 1] ** 2
             error = square / variances / (area + np.spacing(1)) / 2
             error = np.ascontiguousarray(error[:, labelled])
             oks[:, j] = np.exp(-error).sum(axis=1) / error.shape[1]

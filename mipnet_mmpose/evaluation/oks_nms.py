@@ -1,7 +1,8 @@
 """OKS and its non-maximum suppression, one person against all others at once.
 
 They keep exactly what ``oks_nms`` and ``soft_oks_nms`` of MMPose keep, in the
-same order, whose inner loop goes person by person.
+same order, whose inner loop goes person by person. Equal scores are in the order
+of numpy's sort, as there.
 """
 
 from typing import Optional
@@ -36,9 +37,11 @@ def oks(
         np.ndarray: float32 in [0, 1], (M, ).
     """
     variances = ((COCO_SIGMAS if sigmas is None else sigmas) * 2) ** 2
-    square = ((others - person) ** 2).sum(axis=2)
+    offset = others - person
+    square = offset[..., 0] ** 2 + offset[..., 1] ** 2
     scale = (area + areas) / 2 + np.spacing(1)
-    return np.exp(-square / variances / scale[:, None] / 2).mean(axis=1).astype('f4')
+    similar = np.exp(-square / variances / scale[:, None] / 2)
+    return (similar.sum(axis=1) / len(person)).astype('f4')
 
 
 def oks_nms(

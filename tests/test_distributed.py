@@ -1,0 +1,173 @@
+"""MMPose's dist_train.sh and dist_test.sh with processes on the CPU."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmpose.registry import DATASETS, MODELS
+from torch import nn
+
+from .conftest import (
+    REPO,
+    coco_dataset_config,
+    estimator_config,
+    person,
+    train_pipeline,
+    val_pipeline,
+)
+
+TOOLS = Path(find_spec('mmpose').origin).parent / '.mim' / 'tools'
+PEOPLE = 7  # what 2, 3 and 4 do not divide
+
+
+@pytest.fixture
+def folder(coco_folder):
+    """A config and images of noise; the areas make a pose of noise right at times."""
+    rng = np.random.default_rng(0)
+    people = [
+        person(i, i // 3, *rng.uniform(0, 70, 2), 60, 50, area=rng.uniform(1e4, 2e5))
+        for i in range(1, PEOPLE + 1)
+    ]
+    folder = coco_folder(people)
+    train = coco_dataset_config(folder, train_pipeline())
+    test = coco_dataset_config(folder, val_pipeline(), test_mode=True)
+    wrapped = dict(type='MultiInstanceDataset', dataset=train)
+    loader = dict(batch_size=1, num_workers=0)
+    shuffle = dict(type='DefaultSampler', shuffle=True)
+    in_order = dict(type='DefaultSampler', shuffle=False, round_up=False)
+    evaluator = dict(
+        type='MultiInstanceCocoMetric', ann_file=f'{folder}/annotations.json'
+    )
+    cfg = dict(
+        default_scope='mmpose',
+        custom_imports=dict(imports=['mipnet_mmpose', 'cpu_processes']),
+        model=estimator_config('backbone', 2),
+        train_dataloader=dict(loader, dataset=wrapped, sampler=shuffle),
+        test_dataloader=dict(loader, dataset=test, sampler=in_order),
+        test_evaluator=evaluator,
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        test_cfg=dict(),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
+        env_cfg=dict(dist_cfg=dict(backend='gloo')),
+        model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None),
+        auto_scale_lr=dict(base_batch_size=2),
+    )
+    Config(cfg).dump(folder / 'config.py')
+    # mmengine's launcher chooses a GPU before anything else
+    (folder / 'cpu_processes.py').write_text(
+        'import torch\ntorch.cuda.set_device = lambda device: None\n'
+    )
+    return folder
+
+
+def launch(folder, *command):
+    paths = [str(REPO), str(folder), os.environ.get('PYTHONPATH', '')]
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        env['PORT'] = str(free.getsockname()[1])
+    env['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), env['PATH']])
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env=dict(env, CUDA_VISIBLE_DEVICES=''),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-4000:]
+    return result.stdout
+
+
+@pytest.mark.slow
+def test_dist_train_and_dist_test(folder):
+    text = launch(
+        folder, 'bash', TOOLS / 'dist_train.sh', 'config.py', 2, '--work-dir', 'out'
+    )
+    assert 'Epoch(train) [1][4/4]' in text or 'Saving checkpoint' in text
+    checkpoint = folder / 'out' / 'epoch_1.pth'
+    assert checkpoint.is_file()
+    figures = []
+    for processes in (1, 2, 4):
+        out = folder / f'{processes}.json'
+        args = ['config.py', checkpoint, '--work-dir', 'out', '--out', out]
+        if processes == 1:
+            launch(folder, sys.executable, TOOLS / 'test.py', *args)
+        else:
+            args.insert(2, processes)
+            launch(folder, 'bash', TOOLS / 'dist_test.sh', *args)
+        figures.append(json.loads(out.read_text()))
+        figures[-1] = {k: v for k, v in figures[-1].items() if k.startswith('coco/')}
+    assert figures[0] == figures[1] == figures[2]
+    assert 0 < figures[0]['coco/AR'] < 1 and 'coco/lambda1/AP' in figures[0]
+
+
+class Loss(nn.Module):
+    """The training loss as a module that gives a tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = MODELS.build(estimator_config('backbone', 2))
+
+    def forward(self, batch):
+        return self.model.parse_losses(self.model(**batch, mode='loss'))[0]
+
+
+def gradients(folder, samples, rank=0, processes=1):
+    """Of the mean loss over all processes, each with its part of the samples."""
+    torch.manual_seed(0)
+    loss = Loss()
+    loss.train()
+    for module in loss.modules():
+        if isinstance(module, nn.modules.batchnorm.BatchNorm2d):
+            module.eval()
+    part = len(samples) // processes
+    batch = pseudo_collate(samples[rank * part : (rank + 1) * part])
+    batch = loss.model.data_preprocessor(batch, True)
+    if processes > 1:
+        torch.distributed.init_process_group(
+            'gloo', f'file://{folder}/store', rank=rank, world_size=processes
+        )
+        loss = nn.parallel.DistributedDataParallel(loss)
+    loss(batch).backward()
+    return {
+        name.replace('module.', '', 1) if processes > 1 else name: weight.grad
+        for name, weight in loss.named_parameters()
+    }
+
+
+def save_gradients(rank, folder, processes):
+    from mmengine.registry import init_default_scope
+
+    init_default_scope('mmpose')
+    samples = torch.load(folder / 'samples.pth', weights_only=False)
+    found = gradients(folder, samples, rank, processes)
+    if rank == 0:
+        torch.save(found, folder / 'gradients.pth')
+
+
+def test_gradients_do_not_depend_on_the_number_of_processes(folder):
+    dataset = Config.fromfile(folder / 'config.py', import_custom_modules=False)
+    dataset = DATASETS.build(dataset.train_dataloader.dataset)
+    np.random.seed(0)
+    samples = [dataset[i] for i in range(4)]
+    torch.save(samples, folder / 'samples.pth')
+    torch.multiprocessing.spawn(save_gradients, (folder, 2), nprocs=2)
+    found = torch.load(folder / 'gradients.pth')
+    expected = gradients(folder, samples)
+    assert found.keys() == expected.keys()
+    largest = max(gradient.abs().max().item() for gradient in expected.values())
+    for name, gradient in expected.items():
+        torch.testing.assert_close(
+            found[name], gradient, rtol=1e-4, atol=1e-6 * largest
+        )
