@@ -31,7 +31,8 @@ class MultiInstanceDataset:
             fewer).
 
     Raises:
-        ValueError: naming the config key, where the dataset cannot be wrapped.
+        ValueError: naming the config key, where the dataset cannot be wrapped; or
+            the annotation file, where the stock dataset cannot read it.
     """
 
     def __init__(self, dataset: dict, num_instances: int = 2, min_keypoints: int = 4):
@@ -41,7 +42,13 @@ class MultiInstanceDataset:
             )
         self.num_instances = num_instances
         self.min_keypoints = min_keypoints
-        self.dataset = DATASETS.build(dataset)
+        try:
+            self.dataset = DATASETS.build(dataset)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            files = ', '.join(_ann_files(dataset))
+            raise ValueError(
+                f'dataset with ann_file={files}: {type(error).__name__}: {error}'
+            ) from error
         self.generates_targets = False
         for part in walk_datasets(self.dataset):
             mode = getattr(part, 'data_mode', 'topdown')
@@ -158,6 +165,7 @@ def build_sibling_index(
     keys, centers, keypoints, visible = [], [], [], []
     for i in range(len(dataset)):
         info = BaseDataset.get_data_info(dataset, i)
+        _check_person(info, dataset.ann_file, len((keypoints or info['keypoints'])[0]))
         path = info['img_path']  # of a video several, the person's frame first
         keys.append(path if isinstance(path, str) else path[0])
         box = np.reshape(info['bbox'], (2, 2))
@@ -181,6 +189,26 @@ def build_sibling_index(
         'current',
     )
     return index
+
+
+def _check_person(info: dict, ann_file: str, num_keypoints: int) -> None:
+    name = f'{ann_file}: the person with id {info.get("id")}'
+    if not np.isfinite(info['bbox']).all():
+        raise ValueError(f'{name} has the box {info["bbox"].tolist()}')
+    if info['keypoints'].shape[1] != num_keypoints:
+        raise ValueError(
+            f'{name} has {info["keypoints"].shape[1]} keypoints, the first one '
+            f'{num_keypoints}'
+        )
+
+
+def _ann_files(dataset: dict) -> Iterator[str]:
+    """The annotation files in a config of a dataset or of a wrapper of some."""
+    if 'ann_file' in dataset:
+        yield str(dataset['ann_file'])
+    for part in (dataset.get('dataset'), *dataset.get('datasets', ())):
+        if part:
+            yield from _ann_files(part)
 
 
 def is_stock(dataset: Any) -> bool:
