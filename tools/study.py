@@ -5,7 +5,7 @@ with the baseline and with MIPNets. Tests each on people who are apart, touch, o
 with ground-truth boxes, with simulated detections, and with detections thinned by box
 NMS. Every run is one line of OUT/runs.jsonl. What is there is not run again; a training
 that was interrupted goes on from its last epoch. Prints tables and writes them to
-OUT/tables.md, plots beside them. docs/results.md says what came out.
+OUT/tables.md, plots beside them.
 """
 
 import argparse
