@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Event
 
 import numpy as np
+from coverage import table
 from mmengine.config import Config
 from quickstart import mmpose_tool
 from tqdm import tqdm
@@ -90,6 +91,19 @@ def planned_runs(args):
     epochs = args.pretraining / 1.5 + args.epochs
     add('scratch-0', 'backbone', epochs, start=None)
     return runs
+
+
+def check_settings(args):
+    """Stop where OUT has runs of other settings, which its results would mix."""
+    names = ('network', 'images', 'test_images', 'pretraining', 'epochs', 'device')
+    settings = {name: getattr(args, name) for name in names}
+    path = args.out / 'settings.json'
+    if path.exists():
+        for name, value in json.loads(path.read_text()).items():
+            if settings[name] != value:
+                option = name.replace('_', '-')
+                sys.exit(f'study: --out {args.out} has runs of --{option} {value}')
+    path.write_text(json.dumps(settings))
 
 
 def make_data(args):
@@ -284,13 +298,6 @@ def kinds_of(results):
     return {kind: kinds[kind] for kind in order}
 
 
-def markdown(header, rows):
-    lines = ['| ' + ' | '.join(header) + ' |']
-    lines.append('|' + ' --- |' * len(header))
-    lines += ['| ' + ' | '.join(map(str, row)) + ' |' for row in rows]
-    return '\n'.join(lines) + '\n'
-
-
 def tables(results):
     """Everything as Markdown."""
     kinds = kinds_of(results)
@@ -305,7 +312,7 @@ def tables(results):
                 ]
                 rows.append([strength, kind, len(group), *cells])
         header = ['people', 'run', 'seeds', 'AP', 'AP50', 'AR']
-        parts += [f'## {boxes}\n', markdown(header, rows)]
+        parts += [f'## {boxes}\n', table(header, rows)]
     rows = []
     for strength in STRENGTHS:
         for kind, group in kinds.items():
@@ -317,7 +324,7 @@ def tables(results):
             drop = spread([point[0]['AP'] - point[-1]['AP'] for point in points])
             rows.append([strength, kind, *cells, drop])
     header = ['people', 'run', *(f'NMS {t}' for t in NMS_THRESHOLDS), 'drop']
-    parts += ['## AP of thinned detections\n', markdown(header, rows)]
+    parts += ['## AP of thinned detections\n', table(header, rows)]
     multiple = {
         kind: group
         for kind, group in kinds.items()
@@ -333,7 +340,7 @@ def tables(results):
         for kind, group in multiple.items()
     ]
     header = ['people', 'run', *(f'decay {decay}' for decay in DECAYS)]
-    parts += ['## AP by score decay, ground-truth boxes\n', markdown(header, rows)]
+    parts += ['## AP by score decay, ground-truth boxes\n', table(header, rows)]
     rows = []
     for strength in STRENGTHS:
         for kind, group in kinds.items():
@@ -343,7 +350,7 @@ def tables(results):
             ]
             rows.append([strength, kind, *cells])
     header = ['people', 'run', *found[0]]
-    parts += ['## Who is found by whom, in per cent\n', markdown(header, rows)]
+    parts += ['## Who is found by whom, in per cent\n', table(header, rows)]
     return '\n'.join(parts)
 
 
@@ -450,6 +457,7 @@ def main():
     if unknown:
         sys.exit(f'study: --runs {unknown[0]} is none of {", ".join(plan)}')
     args.out.mkdir(parents=True, exist_ok=True)
+    check_settings(args)
     make_data(args)
     path = args.out / 'runs.jsonl'
     lines = path.read_text().splitlines() if path.exists() else []

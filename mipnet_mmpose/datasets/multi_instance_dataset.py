@@ -192,13 +192,15 @@ def build_sibling_index(
 
 
 def _check_person(info: dict, ann_file: str, num_keypoints: int) -> None:
-    name = f'{ann_file}: the person with id {info.get("id")}'
+    problem = None
     if not np.isfinite(info['bbox']).all():
-        raise ValueError(f'{name} has the box {info["bbox"].tolist()}')
-    if info['keypoints'].shape[1] != num_keypoints:
+        problem = f'the box {info["bbox"].tolist()}'
+    elif info['keypoints'].shape[1] != num_keypoints:
+        num = info['keypoints'].shape[1]
+        problem = f'{num} keypoints, the first one {num_keypoints}'
+    if problem:
         raise ValueError(
-            f'{name} has {info["keypoints"].shape[1]} keypoints, the first one '
-            f'{num_keypoints}'
+            f'{ann_file}: the person with id {info.get("id")} has {problem}'
         )
 
 

@@ -61,6 +61,15 @@ def test_unknown_runs_are_named(monkeypatch, tmp_path):
         study.main()
 
 
+def test_runs_of_other_settings_are_not_mixed(args):
+    args.images, args.test_images = 4000, 500
+    study.check_settings(args)
+    study.check_settings(args)
+    args.pretraining = 12
+    with pytest.raises(SystemExit, match='has runs of --pretraining 24'):
+        study.check_settings(args)
+
+
 def test_who_found_whom():
     a, b, c = (person(i, 1, 30 * i, 0, 60, 60) for i in (1, 2, 3))
     people, model = people_of([a, b, c])
