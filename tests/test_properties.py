@@ -66,9 +66,10 @@ def test_oks_nms_keeps_whom_nobody_better_resembles(crowd, threshold):
         dict(keypoints=np.c_[k, np.ones(17)], score=s, area=a)
         for k, s, a in zip(keypoints, scores, areas)
     ]
-    assert kept == list(stock_oks_nms(people, threshold, COCO_SIGMAS))
+    if len(set(scores)) == len(scores):  # else MMPose's result depends on the processor
+        assert kept == list(stock_oks_nms(people, threshold, COCO_SIGMAS))
     expected = []
-    for i in scores.argsort()[::-1]:  # equal scores as numpy sorts them
+    for i in sorted(range(len(scores)), key=lambda i: (-scores[i], -i)):
         alike = [
             plain_oks(keypoints[i], keypoints[j], areas[i], areas[j]) for j in expected
         ]

@@ -64,6 +64,7 @@ from mipnet_mmpose.comparison.cost import (
 from mipnet_mmpose.datasets.synthcrowd import generate
 from mipnet_mmpose.evaluation import oks_nms
 from mipnet_mmpose.mipnetify import crop_size
+from mipnet_mmpose.whole_files import write_text
 
 HEATMAP = 'body_2d_keypoint/topdown_heatmap/coco/td-hm_'
 RTMPOSE = 'body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py'
@@ -614,8 +615,7 @@ def save(args, record, part, subjects):
     record['results'].setdefault(part, {}).update(subjects)
     for subject, result in subjects.items():
         print(f'{time.strftime("%H:%M:%S")} {part}, {subject}: {result}', flush=True)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(record, indent=1) + '\n')
+    write_text(args.out, json.dumps(record, indent=1) + '\n')
 
 
 def main(argv=None):
@@ -637,7 +637,7 @@ def main(argv=None):
     print(args.out)
     if args.doc:
         tables = {f'{args.device} {name}': text for name, text in tables.items()}
-        args.doc.write_text(fill_tables(args.doc, args.doc.read_text(), tables))
+        write_text(args.doc, fill_tables(args.doc, args.doc.read_text(), tables))
         print(args.doc)
 
 

@@ -30,6 +30,7 @@ from mipnet_mmpose.datasets.multi_instance_dataset import is_stock, walk_dataset
 from mipnet_mmpose.datasets.synthcrowd.scene import box_ious
 from mipnet_mmpose.datasets.transforms.multi_instance_target import count_in_crop
 from mipnet_mmpose.visualization import COLORS, draw_poses
+from mipnet_mmpose.whole_files import written_whole
 
 LOADERS = ('train', 'val', 'test')
 OVERLAPS = {'< 0.1': 0, '0.1 - 0.5': 0.1, '0.5 - 0.75': 0.5, '>= 0.75': 0.75}
@@ -439,9 +440,9 @@ def main(argv=None):
             path = path / f'{Path(args.config).stem}.png'
         if picture is not None:
             with report.attempt(f'--out {path}'):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                if not cv2.imwrite(str(path), picture):
-                    raise OSError('cannot be written')
+                with written_whole(path) as part:
+                    if not cv2.imwrite(str(part), picture):
+                        raise OSError('cannot be written')
                 print(path)
     if report.problems:
         sys.exit(

@@ -34,6 +34,7 @@ from mipnet_mmpose.comparison import (
     withhold_boxes,
     write_report,
 )
+from mipnet_mmpose.whole_files import write_text
 
 
 def parse_args(argv=None):
@@ -146,7 +147,7 @@ def compare(args):
     if report['crops']:
         draw_crops(out / 'crops.png', people, models, report['crops'])
     text = json.dumps(report, indent=1, ensure_ascii=False)
-    (out / 'report.json').write_text(text + '\n', encoding='utf-8')
+    write_text(out / 'report.json', text + '\n')
     write_report(out / 'report.md', report)
     return out / 'report.md'
 

@@ -10,7 +10,6 @@ their weights have the shapes of two instances and cannot be told from them.
 
 import argparse
 import copy
-import os
 import re
 import sys
 import warnings
@@ -23,6 +22,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 import mipnet_mmpose
+from mipnet_mmpose.whole_files import written_whole
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 DATASETS = {17: 'coco', 14: 'crowdpose'}  # by number of keypoints
@@ -276,17 +276,12 @@ def convert(state, official, cfg, path):
 
 
 def write(path, save):
-    """Write a file under a temporary name, then rename it."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    """Write a file whole."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save(temporary)
-        os.replace(temporary, path)
+        with written_whole(path) as part:
+            save(part)
     except (OSError, RuntimeError) as error:
         raise ConversionError(f'{path} cannot be written: {error}') from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
 
 
 def main(argv=None):

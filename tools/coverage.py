@@ -58,6 +58,7 @@ from mipnet_mmpose.mipnetify import (
     mipnetify,
 )
 from mipnet_mmpose.models.mimb import map_features
+from mipnet_mmpose.whole_files import write_text
 
 N = 2
 TOLERANCE = 1e-5  # of the largest value, between lambda = 0 and the stock model
@@ -410,6 +411,15 @@ def table(header, rows):
     return '\n'.join(lines) + '\n'
 
 
+def read_lines(path):
+    """The objects of a file with one a line; a line cut off at the end is removed."""
+    text = path.read_text() if path.exists() else ''
+    whole = text[: text.rfind('\n') + 1]
+    if whole != text:
+        write_text(path, whole)
+    return [json.loads(line) for line in whole.splitlines()]
+
+
 def grouped(results, key):
     groups = defaultdict(list)
     for result in results:
@@ -541,8 +551,7 @@ def main():
         sys.exit(f'coverage: no top-down config matches --only {args.only}')
     results = {}
     if args.out.is_file():
-        lines = args.out.read_text().splitlines()
-        results = {r['config']: r for r in map(json.loads, lines)}
+        results = {r['config']: r for r in read_lines(args.out)}
     todo = [
         job
         for job in jobs
@@ -568,7 +577,7 @@ def main():
     refused = sum(r['status'] == 'refused' for r in shown)
     print(f'{passed} of {len(shown) - refused} configs pass, {refused} are refused')
     if args.doc:
-        args.doc.write_text(document(shown, learnt_section(args.doc)))
+        write_text(args.doc, document(shown, learnt_section(args.doc)))
         print(args.doc)
 
 

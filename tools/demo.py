@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 import warnings
@@ -81,11 +82,12 @@ def parse_args():
 
 
 class ResultsFile:
-    """A list in a JSON file that is whole after every write."""
+    """A list in a JSON file, whole after every write and renamed when it is closed."""
 
     def __init__(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.stream = path.open('wb')
+        self.path, self.part = path, path.with_name(f'{path.name}.part')
+        self.stream = self.part.open('wb')
         self.count = 0
         self.stream.write(b'[')
         self.add([])
@@ -102,6 +104,7 @@ class ResultsFile:
 
     def close(self):
         self.stream.close()
+        os.replace(self.part, self.path)
 
 
 class Progress:
@@ -208,9 +211,11 @@ def people_of(sample, image_id):
 def run(args, inferencer, images):
     """Write the results of all images; Ctrl-C keeps what is there."""
     ids, boxes = match_boxes(args, images)
-    source, pictures = images, args.out / 'visualizations'
+    source, drawn = images, args.out / 'visualizations'
+    pictures = drawn
     if ids is None:
         source, pictures = args.input, args.out / f'{Path(args.input).stem}.mp4'
+        drawn = args.out / f'{pictures.stem}.part.mp4'  # renamed when it ends
     batches = inferencer(
         source,
         return_datasamples=True,
@@ -219,7 +224,7 @@ def run(args, inferencer, images):
         bbox_thr=args.bbox_thr,
         nms_thr=args.nms_thr,
         crops_per_batch=args.crops,
-        vis_out_dir='' if args.no_pictures else str(pictures),
+        vis_out_dir='' if args.no_pictures else str(drawn),
         kpt_thr=args.kpt_thr,
         draw_bbox=args.draw_bbox,
         radius=args.radius,
@@ -239,6 +244,8 @@ def run(args, inferencer, images):
     finally:
         batches.close()
         results.close()
+        if drawn != pictures and drawn.exists():
+            os.replace(drawn, pictures)
     print(f'{progress.back}{progress}, {results.count} people')
     print(args.out / 'results.json')
     if not args.no_pictures:

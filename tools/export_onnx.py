@@ -13,7 +13,6 @@ a key. tools/run_onnx.py is a reader without MMPose.
 
 import argparse
 import json
-import os
 import sys
 import warnings
 from inspect import signature
@@ -30,6 +29,7 @@ import mipnet_mmpose
 from mipnet_mmpose.models.lambdas import LambdaModule
 from mipnet_mmpose.models.mimb import encode_lambdas
 from mipnet_mmpose.models.stock_checkpoint import load_whole_checkpoint
+from mipnet_mmpose.whole_files import written_whole
 
 # isort: split
 from mmpose.apis import init_model
@@ -271,7 +271,6 @@ def main(argv=None):
         import onnxruntime  # noqa: F401
     except ImportError as error:
         sys.exit(f'error: {error}: pip install onnx onnxruntime')
-    part = args.out.with_name(f'.{args.out.name}.{os.getpid()}')
     try:
         model = load_model(args.config, args.checkpoint, args.cfg_options)
         network = PoseNetwork(model).eval()
@@ -280,20 +279,17 @@ def main(argv=None):
             encode_lambdas(args.lambdas, network.num_instances)  # checks their range
             network.lambdas = torch.tensor(args.lambdas)
         metadata = describe(model, network)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        export(network, part, metadata, baked, args.opset)
-        difference = largest_difference(network, part, metadata, baked)
-        if not difference <= TOLERANCE:
-            raise ExportError(
-                f'onnxruntime differs from PyTorch by {difference:.1e} of the largest '
-                f'value, more than {TOLERANCE:.0e}; {args.out} is not written'
-            )
-        os.replace(part, args.out)
+        with written_whole(args.out) as part:
+            export(network, part, metadata, baked, args.opset)
+            difference = largest_difference(network, part, metadata, baked)
+            if not difference <= TOLERANCE:
+                raise ExportError(
+                    f'onnxruntime differs from PyTorch by {difference:.1e} of the '
+                    f'largest value, more than {TOLERANCE:.0e}; {args.out} is not '
+                    'written'
+                )
     except (ExportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
-    finally:
-        if part.exists():
-            part.unlink()
     print(f'onnxruntime and PyTorch differ by {difference:.1e} of the largest value')
     print(args.out)
 

@@ -18,6 +18,7 @@ from PIL import Image
 # before mmpose.apis, which mmcv-lite alone cannot import
 # isort: split
 from mipnet_mmpose import COLORS, draw_poses, load_image, use_lambdas
+from mipnet_mmpose.whole_files import written_whole
 
 # isort: split
 from mmpose.apis import inference_topdown, init_model
@@ -139,17 +140,18 @@ def main():
     skeleton = model.dataset_meta['skeleton_links']
     steps = draw_steps(image, sample, heatmaps, lambdas, skeleton, args.kpt_thr)
 
-    args.out.mkdir(parents=True, exist_ok=True)
     strip, gif = args.out / 'lambda_sweep.png', args.out / 'lambda_sweep.gif'
-    cv2.imwrite(str(strip), np.hstack(steps))
+    with written_whole(strip) as part:
+        cv2.imwrite(str(part), np.hstack(steps))
     frames = [Image.fromarray(step[..., ::-1]) for step in steps + steps[-2:0:-1]]
-    frames[0].save(
-        gif,
-        save_all=True,
-        append_images=frames[1:],
-        duration=round(1000 / args.fps),
-        loop=0,
-    )
+    with written_whole(gif) as part:
+        frames[0].save(
+            part,
+            save_all=True,
+            append_images=frames[1:],
+            duration=round(1000 / args.fps),
+            loop=0,
+        )
     print(strip)
     print(gif)
 

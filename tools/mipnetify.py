@@ -19,6 +19,7 @@ from mmengine.config import Config
 from mipnet_mmpose.config_text import config_text
 from mipnet_mmpose.mimb_places import MIMB_PLACES, parse_place
 from mipnet_mmpose.mipnetify import mipnet_changes
+from mipnet_mmpose.whole_files import write_text
 
 STOCK = Path(mmpose.__file__).resolve().parent / '.mim/configs'
 
@@ -132,8 +133,7 @@ def main(argv=None):
     text = config_text(name, changes)
     if out.is_file() and out.read_text() != text:
         sys.exit(f'mipnetify: OUT {out} is there already and is another config')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text)
+    write_text(out, text)
     print(out)
 
 

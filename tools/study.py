@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Event
 
 import numpy as np
-from coverage import table
+from coverage import read_lines, table
 from mmengine.config import Config
 from quickstart import mmpose_tool
 from tqdm import tqdm
@@ -27,6 +27,7 @@ from tqdm import tqdm
 from mipnet_mmpose.comparison import People, TestedModel
 from mipnet_mmpose.comparison.figures import evaluate, similarity, suppress_boxes
 from mipnet_mmpose.comparison.tested_model import rows_by_key
+from mipnet_mmpose.whole_files import write_text, written_whole
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = REPO / 'configs' / 'synthcrowd'
@@ -57,7 +58,7 @@ def parse_args():
     parser.add_argument('--images', type=int, default=2400, help='to train on')
     parser.add_argument('--test-images', type=int, default=500, help='of each strength')
     parser.add_argument(
-        '--pretraining', type=int, default=14, help='epochs of the baseline before'
+        '--pretraining', type=int, default=9, help='epochs of the baseline before'
     )
     parser.add_argument('--epochs', type=int, default=3, help='of each run after it')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
@@ -104,7 +105,7 @@ def check_settings(args):
             if settings[name] != value:
                 option = name.replace('_', '-')
                 sys.exit(f'study: --out {args.out} has runs of --{option} {value}')
-    path.write_text(json.dumps(settings))
+    write_text(path, json.dumps(settings))
 
 
 def make_data(args):
@@ -127,9 +128,10 @@ def run_config(args, run, name):
     cfg.train_cfg.max_epochs = run['epochs']
     for scheduler in cfg.param_scheduler:
         if scheduler.get('by_epoch', True):
-            scheduler.end = run['epochs']
+            # the pretraining leaves it to the runs after it to end at a low rate
+            scheduler.end = round(run['epochs'] * (1.5 if name == 'pretrained' else 1))
     cfg.default_hooks.checkpoint = dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=1
+        type='CheckpointHook', interval=1, max_keep_ckpts=2
     )
     cfg.randomness = dict(seed=run['seed'])
     cfg.model.test_cfg.flip_test = False  # half the time of a test
@@ -404,7 +406,8 @@ def plot_overlap(path, results):
     axes.set(ylabel='AP, ground-truth boxes')
     axes.spines[['top', 'right']].set_visible(False)
     figure.legend(loc='outside upper center', ncols=len(kinds), frameon=False)
-    figure.savefig(path, dpi=110)
+    with written_whole(path) as part:
+        figure.savefig(part, dpi=110)
     pyplot.close(figure)
 
 
@@ -432,7 +435,8 @@ def plot_thinned(path, results):
         axes.spines[['top', 'right']].set_visible(False)
     grid[0].set_ylabel('AP, detections')
     figure.legend(loc='outside upper center', ncols=len(kinds), frameon=False)
-    figure.savefig(path, dpi=110)
+    with written_whole(path) as part:
+        figure.savefig(part, dpi=110)
     pyplot.close(figure)
 
 
@@ -456,7 +460,7 @@ def report(args, results):
 
     matplotlib.use('Agg')
     text = tables(results)
-    (args.out / 'tables.md').write_text(text)
+    write_text(args.out / 'tables.md', text)
     plot_overlap(args.out / 'overlap.png', results)
     plot_thinned(args.out / 'thinned.png', results)
     print(text)
@@ -469,7 +473,7 @@ def main():
     plan = planned_runs(args)
     if args.test:
         text = json.dumps(test(args, args.test))
-        (args.out / args.test / 'figures.json').write_text(text)
+        write_text(args.out / args.test / 'figures.json', text)
         return
     unknown = sorted(set(args.runs or []) - set(plan))
     if unknown:
@@ -478,8 +482,7 @@ def main():
     check_settings(args)
     make_data(args)
     path = args.out / 'runs.jsonl'
-    lines = path.read_text().splitlines() if path.exists() else []
-    results = {result['run']: result for result in map(json.loads, lines)}
+    results = {result['run']: result for result in read_lines(path)}
     todo = [name for name in args.runs or plan if name not in results]
     for name in todo:  # here: mmengine cannot read configs in several threads
         write_config(args, name)

@@ -16,7 +16,7 @@ param_scheduler = [
 
 # hooks
 default_hooks = dict(
-    logger=dict(interval=25), checkpoint=dict(interval=2, max_keep_ckpts=1)
+    logger=dict(interval=25), checkpoint=dict(interval=2, max_keep_ckpts=2)
 )
 
 # codec settings

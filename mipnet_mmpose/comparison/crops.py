@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ..visualization import COLORS, draw_poses
+from ..whole_files import written_whole
 from .figures import Models, similarity
 from .people import People
 from .tested_model import TestedModel, rows_by_key
@@ -67,7 +68,8 @@ def draw_crops(path: Path, people: People, models: Models, persons: List[dict]) 
         np.vstack([heading, *part]) for part in (strips[:half], strips[half:])
     )
     gap = np.full((len(left), 4 * GAP, 3), 255, np.uint8)
-    cv2.imwrite(str(path), np.hstack([left, gap, right]))
+    with written_whole(path) as part:
+        cv2.imwrite(str(part), np.hstack([left, gap, right]))
 
 
 def _strip(people: People, models: Models, person: dict) -> np.ndarray:

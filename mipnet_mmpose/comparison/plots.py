@@ -6,6 +6,7 @@ from typing import Dict, List
 import numpy as np
 
 from ..visualization import COLORS
+from ..whole_files import written_whole
 
 CURVES = {
     'score': 'box score threshold',
@@ -39,7 +40,8 @@ def plot_bins(path: Path, table: Dict[str, dict], xlabel: str) -> None:
     axes.margins(y=0.12)
     axes.spines[['top', 'right']].set_visible(False)
     figure.legend(loc='outside upper center', ncols=len(rows), frameon=False)
-    figure.savefig(path, dpi=110)
+    with written_whole(path) as part:
+        figure.savefig(part, dpi=110)
     pyplot.close(figure)
 
 
@@ -76,7 +78,8 @@ def plot_curves(path: Path, curves: Dict[str, List[dict]]) -> None:
             axes.spines[['top', 'right']].set_visible(False)
     handles = lines.values(), lines
     figure.legend(*handles, loc='outside upper center', ncols=2, frameon=False)
-    figure.savefig(path, dpi=110)
+    with written_whole(path) as part:
+        figure.savefig(part, dpi=110)
     pyplot.close(figure)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from ..whole_files import write_text
 from .figures import METRICS
 from .plots import CURVES
 
@@ -34,7 +35,7 @@ def write_report(path: Path, report: dict) -> None:
             CROPS,
             '![crops side by side](crops.png)',
         ]
-    path.write_text('\n\n'.join(parts) + '\n', encoding='utf-8')
+    write_text(path, '\n\n'.join(parts) + '\n')
 
 
 ALL_PEOPLE = """\

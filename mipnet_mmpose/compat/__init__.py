@@ -6,12 +6,14 @@
 from .checkpoint_globals import admit_checkpoint_globals
 from .keypoint_converter import convert_keypoints_without_3d
 from .mmcv_stand_in import install_mmcv_ext
+from .whole_checkpoints import write_checkpoints_whole
 
 __all__ = [
     'admit_checkpoint_globals',
     'convert_keypoints_without_3d',
     'install',
     'install_mmcv_ext',
+    'write_checkpoints_whole',
 ]
 
 
@@ -20,3 +22,4 @@ def install():
     install_mmcv_ext()
     admit_checkpoint_globals()
     convert_keypoints_without_3d()
+    write_checkpoints_whole()

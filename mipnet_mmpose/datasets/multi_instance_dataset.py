@@ -2,6 +2,7 @@ from typing import Any, Dict, Iterator, Optional, Sequence
 
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmpose.datasets.transforms import GenerateTarget, KeypointConverter
 from mmpose.registry import DATASETS
@@ -18,7 +19,8 @@ class MultiInstanceDataset:
     dataset is built as it is but for two things: ``GenerateTarget`` in its
     pipeline becomes :class:`GenerateMultiInstanceTarget`, and the keypoints of
     the siblings go into the pipeline with each sample. Their index is built
-    once, in the main process, from the samples the stock dataset holds: a person
+    once, in the main process (with several ranks in each, and then kept once for
+    all ranks of a machine), from the samples the stock dataset holds: a person
     left out by ``indices`` or ``sample_interval`` is nobody's sibling. A dataset
     without ``GenerateTarget`` in ``test_mode`` is passed through; test data need
     not be wrapped.
@@ -116,9 +118,12 @@ class MultiInstanceDataset:
                 if not is_stock(part):
                     outer += converters
                     continue
-                add = AddSiblings(
-                    build_sibling_index(part, converters + outer, self.min_keypoints)
+                index = build_sibling_index(
+                    part, converters + outer, self.min_keypoints
                 )
+                if get_world_size() > 1:
+                    index.share()
+                add = AddSiblings(index)
                 transforms.insert(0, add)
                 if part is self.dataset:
                     self._add_siblings = add

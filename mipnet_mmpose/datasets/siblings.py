@@ -1,15 +1,23 @@
 """Who else is in the image: the index from a sample to its siblings."""
 
+import atexit
+import hashlib
+import os
+import tempfile
 from collections import defaultdict
+from pathlib import Path
 from typing import Sequence, Tuple
 
 import numpy as np
+
+from ..whole_files import written_whole
 
 
 class SiblingIndex:
     """For each sample of a dataset the other persons of its image.
 
-    Held as plain arrays, so that forked loader workers share their memory.
+    Held as plain arrays, so that forked loader workers share their memory, and
+    with :meth:`share` the ranks of a machine too.
 
     Args:
         image_keys (Sequence): what identifies the image of each of P samples.
@@ -48,6 +56,12 @@ class SiblingIndex:
         self._end = np.cumsum([len(order) for order in self._order])
         self._order = np.concatenate([*self._order, np.zeros(0, np.int32)])
 
+    def share(self) -> None:
+        """Hold in one place what all processes of this machine hold alike."""
+        self.keypoints, self.visible, self._order, self._end = map(
+            share_array, (self.keypoints, self.visible, self._order, self._end)
+        )
+
     def __len__(self) -> int:
         return len(self._end)
 
@@ -56,3 +70,36 @@ class SiblingIndex:
         start = self._end[index - 1] if index else 0
         others = self._order[start : self._end[index]]
         return self.keypoints[others], self.visible[others]
+
+
+def share_array(array: np.ndarray) -> np.ndarray:
+    """The same array, read-only, in memory that the processes of a machine share.
+
+    They map one file in the folder for temporary files. It is named after what it
+    holds and removed when the first of them ends. Where it cannot be written, or is
+    another user's, the array is returned as it is.
+    """
+    array = np.ascontiguousarray(array)
+    if not array.size:
+        return array
+    digest = hashlib.sha256(f'{array.dtype.str} {array.shape}'.encode())
+    digest.update(memoryview(array).cast('B'))
+    path = Path(tempfile.gettempdir(), f'mipnet_siblings_{digest.hexdigest()}.npy')
+    try:
+        if not path.exists():
+            with written_whole(path) as part:
+                np.save(part, array)
+        atexit.register(_remove, path)
+        mapped = np.load(path, mmap_mode='r')
+        if hasattr(os, 'getuid') and path.stat().st_uid != os.getuid():
+            return array
+    except (OSError, ValueError):
+        return array
+    return mapped.view(np.ndarray)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError:  # another process was first
+        pass

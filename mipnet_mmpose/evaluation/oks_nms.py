@@ -1,8 +1,8 @@
 """OKS and its non-maximum suppression, one person against all others at once.
 
 They keep exactly what ``oks_nms`` and ``soft_oks_nms`` of MMPose keep, in the
-same order, whose inner loop goes person by person. Equal scores are in the order
-of numpy's sort, as there.
+same order, whose inner loop goes person by person. Of equal scores the later person
+comes first; MMPose leaves that to numpy's sort, which differs between processors.
 """
 
 from typing import Optional
@@ -63,7 +63,7 @@ def oks_nms(
     Returns:
         np.ndarray: indices of the persons kept, best first.
     """
-    order = scores.argsort()[::-1]
+    order = scores.argsort(kind='stable')[::-1]
     keep = []
     while len(order):
         best, order = order[0], order[1:]
@@ -87,7 +87,7 @@ def soft_oks_nms(
 
     Arguments and result as for :func:`oks_nms`.
     """
-    order = scores.argsort()[::-1]
+    order = scores.argsort(kind='stable')[::-1]
     scores = scores[order]
     keep = []
     while len(order) and len(keep) < max_dets:
@@ -97,6 +97,6 @@ def soft_oks_nms(
             keypoints[best], keypoints[order], areas[best], areas[order], sigmas
         )
         scores = _rescore(similar, scores[1:], threshold)
-        again = scores.argsort()[::-1]
+        again = scores.argsort(kind='stable')[::-1]
         order, scores = order[again], scores[again]
     return np.array(keep, dtype=np.intp)

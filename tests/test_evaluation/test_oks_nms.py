@@ -8,12 +8,12 @@ from mipnet_mmpose.evaluation import oks, oks_nms, soft_oks_nms
 
 
 def crowd(num, num_keypoints=17, seed=0):
-    """Persons of which many nearly agree, scores with ties."""
+    """Persons of which many nearly agree."""
     rng = np.random.default_rng(seed)
     base = rng.uniform(0, 200, (max(num // 4, 1), num_keypoints, 2))
     keypoints = base[rng.integers(len(base), size=num)]
     keypoints = (keypoints + rng.normal(0, 4, keypoints.shape)).astype('f4')
-    scores = rng.uniform(0, 1, num).round(1).astype('f4')
+    scores = rng.uniform(0, 1, num).astype('f4')
     return keypoints, scores, rng.uniform(500, 9000, num).astype('f4')
 
 
@@ -55,3 +55,38 @@ def test_soft_nms_keeps_what_mmpose_keeps_in_its_order(num, threshold):
 def test_nobody_is_nobody():
     empty = np.zeros((0, 17, 2)), np.zeros(0), np.zeros(0)
     assert len(oks_nms(*empty, 0.9)) == len(soft_oks_nms(*empty, 0.9)) == 0
+
+
+def test_of_equal_scores_the_later_person_comes_first():
+    keypoints, _, areas = crowd(64)
+    apart = keypoints + 1e5 * np.arange(64, dtype='f4')[:, None, None]
+    scores = np.repeat([0.4, 0.8, 0.4, 0.6], 16)
+    best_first = [*range(31, 15, -1), *range(63, 47, -1)]
+    best_first += [*range(47, 31, -1), *range(15, -1, -1)]
+    assert oks_nms(apart, scores, areas, 0.9).tolist() == best_first
+    same = np.repeat(keypoints[:1], 64, axis=0)
+    assert oks_nms(same, np.full(64, 0.5), areas, 0.9).tolist() == [63]
+
+
+def test_equal_scores_have_one_result_of_soft_nms():
+    """numpy sorts up to 16 values by insertion, which keeps the order of equal ones."""
+    for seed in range(20):
+        keypoints, scores, areas = crowd(12, seed=seed)
+        persons = keypoints, scores.round(1), areas
+        expected = []
+        order = list(range(12))[::-1]
+        current = dict(enumerate(persons[1].astype(float)))
+        order.sort(key=lambda i: -current[i])
+        while order:
+            best = order.pop(0)
+            expected.append(best)
+            if order:
+                rest = np.array(order)
+                similar = oks(
+                    keypoints[best], keypoints[rest], areas[best], areas[rest]
+                )
+                for i, value in zip(order, similar):
+                    current[i] *= np.exp(-(value**2) / 0.9)
+                order.reverse()
+                order.sort(key=lambda i: -current[i])
+        assert soft_oks_nms(*persons, 0.9).tolist() == expected

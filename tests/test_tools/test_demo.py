@@ -187,8 +187,10 @@ def test_results_are_whole_after_every_write(demo, tmp_path):
     for part in ([], [dict(a=1)], [dict(b=2), dict(c=3)], [], [dict(d='…')]):
         written += part
         results.add(part)
-        assert json.loads((tmp_path / 'results.json').read_bytes()) == written
+        assert json.loads((tmp_path / 'results.json.part').read_bytes()) == written
+    assert not (tmp_path / 'results.json').exists()
     results.close()
+    assert json.loads((tmp_path / 'results.json').read_bytes()) == written
 
 
 @pytest.mark.parametrize(
