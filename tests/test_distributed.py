@@ -17,8 +17,6 @@ from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS, MODELS
 from torch import nn
 
-from mipnet_mmpose.datasets.multi_instance_dataset import walk_datasets
-
 from .conftest import (
     REPO,
     coco_dataset_config,
