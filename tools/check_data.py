@@ -26,6 +26,7 @@ from mmpose.registry import DATASETS
 from mmpose.structures import MultilevelPixelData
 
 from mipnet_mmpose.datasets import GenerateMultiInstanceTarget, MultiInstanceDataset
+from mipnet_mmpose.datasets.image_paths import paths_outside
 from mipnet_mmpose.datasets.multi_instance_dataset import is_stock, walk_datasets
 from mipnet_mmpose.datasets.synthcrowd.scene import box_ious
 from mipnet_mmpose.datasets.transforms.multi_instance_target import count_in_crop
@@ -239,6 +240,12 @@ def read_persons(report, key, dataset, crop=None, min_keypoints=None):
     total = len(dataset)
     if total == 0:
         raise ValueError('no person with a box and keypoints in it')
+    outside = paths_outside(dataset)
+    if outside:
+        raise ValueError(
+            f'{len(outside):,} images lie outside of data_root and data_prefix, '
+            f'such as {outside[0]}'
+        )
     paths, boxes, siblings = [], np.zeros((total, 4)), np.zeros(total, int)
     index = crop and dataset.pipeline.transforms[0].index
     for i in range(total):

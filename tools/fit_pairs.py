@@ -7,6 +7,7 @@ overlapping pair is given. A network with one pose per box cannot find the other
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -56,7 +57,12 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     ann_file = args.ann_file.resolve()
     images = (args.images or ann_file.parent).resolve()
-    boxes = one_box_per_pair(json.loads(ann_file.read_text())['annotations'])
+    content = json.loads(ann_file.read_text())
+    for image in content['images']:
+        path = Path(os.path.normpath(images / image['file_name']))
+        if images not in path.parents:
+            sys.exit(f'fit_pairs: {ann_file} names {path}, not in {images}')
+    boxes = one_box_per_pair(content['annotations'])
     box_file = out / 'one_box_per_pair.json'
     box_file.write_text(json.dumps(boxes))
 

@@ -21,6 +21,7 @@ from threading import Event
 import numpy as np
 from coverage import read_lines, table
 from mmengine.config import Config
+from model_zoo import fill_tables
 from quickstart import mmpose_tool
 from tqdm import tqdm
 
@@ -37,14 +38,15 @@ NETWORKS = {
 }
 PREFIXES = dict(baseline='td-hm_', neck='td-hm_mipnet-neck-', backbone='td-hm_mipnet-')
 # box IoU of the closest pair; of COCO's people one in a hundred exceeds 0.5
-TRAINING = (0, 0.5)
 STRENGTHS = {'apart': (0, 0), 'touching': (0.1, 0.5), 'overlapped': (0.6, 0.85)}
+OVERLAPS = dict(train=(0, 0.5), **STRENGTHS, crowded=(0.3, 0.85))
+TRUTH, BOXES = 'ground truth', 'detections'
+METRICS = ('AP', 'AP50', 'AR')
 NMS_THRESHOLDS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 DECAYS = (0.25, 0.5, 0.75, 1.0)
 OKS_THRESHOLDS = (0.9, 0.8, 0.7, 0.6, 0.5)
 LONGER = 5 / 3  # a step of MIPNet takes 1.5 times as long, data included
 FOUND = 0.5  # least OKS
-LABELS = dict(neck='MIMBNeck', backbone='MIMBBackbone', longer='baseline, 5/3 × passes')
 
 
 def parse_args():
@@ -61,10 +63,14 @@ def parse_args():
         '--pretraining', type=int, default=9, help='epochs of the baseline before'
     )
     parser.add_argument('--epochs', type=int, default=3, help='of each run after it')
+    parser.add_argument(
+        '--crowded-epochs', type=int, default=5, help='of the runs on a denser crowd'
+    )
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument(
         '--workers', type=int, default=1, help='runs at a time, one thread each'
     )
+    parser.add_argument('--doc', type=Path, help='Markdown file to fill the tables of')
     parser.add_argument('--test', metavar='RUN', help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.out = args.out.resolve()
@@ -87,6 +93,10 @@ def planned_runs(args):
         for kind in PREFIXES:
             add(f'{kind}-{seed}', kind, args.epochs, seed)
         add(f'longer-{seed}', 'baseline', LONGER * args.epochs, seed)
+    for seed in range(args.seeds):
+        for kind in ('baseline', 'backbone'):
+            name = f'crowded-{kind}-{seed}'
+            add(name, kind, args.crowded_epochs, seed, data='crowded')
     for num in (1, 3):
         add(f'N{num}-0', 'backbone', args.epochs, num_instances=num)
     # as long as the pretraining and MIPNet after it
@@ -97,7 +107,8 @@ def planned_runs(args):
 
 def check_settings(args):
     """Stop where OUT has runs of other settings, which its results would mix."""
-    names = ('network', 'images', 'test_images', 'pretraining', 'epochs', 'device')
+    names = ['network', 'images', 'test_images', 'pretraining', 'epochs', 'device']
+    names.append('crowded_epochs')
     settings = {name: getattr(args, name) for name in names}
     path = args.out / 'settings.json'
     if path.exists():
@@ -110,11 +121,12 @@ def check_settings(args):
 
 def make_data(args):
     """The training set and a test set of each strength."""
-    for seed, (name, overlap) in enumerate(dict(train=TRAINING, **STRENGTHS).items()):
+    for seed, (name, overlap) in enumerate(OVERLAPS.items()):
         command = [REPO / 'tools' / 'synthcrowd.py', args.out / 'data' / name]
-        command += ['--images', args.images if name == 'train' else args.test_images]
+        tested = name in STRENGTHS
+        command += ['--images', args.test_images if tested else args.images]
         command += ['--seed', seed, '--overlap', '-'.join(map(str, overlap))]
-        if name != 'train':
+        if tested:
             command += ['--persons', 2]
         command += ['--detector-nms', 1, '--workers', os.cpu_count()]
         execute(command, args.out / f'{name}.log')
@@ -124,7 +136,11 @@ def run_config(args, run, name):
     """The config of a run."""
     cfg = Config.fromfile(CONFIGS / (PREFIXES[run['kind']] + NETWORKS[args.network]))
     set_num_instances(cfg, run.get('num_instances', 2))
-    stock_dataset(cfg.train_dataloader).data_root = f'{args.out}/data/'
+    stock_dataset(cfg.train_dataloader).update(
+        data_root=f'{args.out}/data/{run.get("data", "train")}/',
+        ann_file='annotations.json',
+        data_prefix=dict(img='images/'),
+    )
     cfg.train_cfg.max_epochs = run['epochs']
     for scheduler in cfg.param_scheduler:
         if scheduler.get('by_epoch', True):
@@ -211,15 +227,14 @@ def test(args, name):
     for strength in STRENGTHS:
         data = args.out / 'data' / strength
         result[strength] = {}
-        for boxes in ('ground truth', 'detections'):
+        for boxes in (TRUTH, BOXES):
             cfg = run_config(args, run, name)
             ann_file = str(data / 'annotations.json')
             stock_dataset(cfg.test_dataloader).update(
                 data_root='',
                 ann_file=ann_file,
                 data_prefix=dict(img=f'{data}/images/'),
-                bbox_file=str(data / 'detections.json') * (boxes == 'detections')
-                or None,
+                bbox_file=str(data / 'detections.json') * (boxes == BOXES) or None,
             )
             cfg.test_evaluator.ann_file = ann_file
             cfg.load_from, cfg.resume = str(checkpoint(args, name)), False
@@ -238,7 +253,7 @@ def figures_of(args, name, cfg, boxes):
 
     result = dict(boxes=len(owners), **figures())
     num = len(model.lambdas)
-    if boxes == 'detections':
+    if boxes == BOXES:
         result['thinned'] = []
         for threshold in NMS_THRESHOLDS:
             kept = suppress_boxes(model, threshold)
@@ -307,97 +322,96 @@ def kinds_of(results):
 
 
 def tables(results):
-    """Everything as Markdown."""
+    """Everything as Markdown, by title."""
     kinds = kinds_of(results)
-    parts = []
-    for boxes in ('ground truth', 'detections'):
-        rows = []
-        for strength in STRENGTHS:
-            for kind, group in kinds.items():
-                cells = [
-                    spread([result[strength][boxes][key] for result in group])
-                    for key in ('AP', 'AP50', 'AR')
-                ]
-                rows.append([strength, kind, len(group), *cells])
-        header = ['people', 'run', 'seeds', 'AP', 'AP50', 'AR']
-        parts += [f'## {boxes}\n', table(header, rows)]
-    rows = []
-    for strength in STRENGTHS:
-        for kind, group in kinds.items():
-            points = [result[strength]['detections']['thinned'] for result in group]
-            cells = [
-                spread([point[i]['AP'] for point in points])
-                for i in range(len(NMS_THRESHOLDS))
-            ]
-            drop = spread([point[0]['AP'] - point[-1]['AP'] for point in points])
-            rows.append([strength, kind, *cells, drop])
-    header = ['people', 'run', *(f'NMS {t}' for t in NMS_THRESHOLDS), 'drop']
-    parts += ['## AP of thinned detections\n', table(header, rows)]
-    rows = [
-        [strength, kind]
-        + [
-            spread([r[strength]['ground truth']['merged'][i]['AP'] for r in group])
-            for i in range(len(OKS_THRESHOLDS))
+    several = {k: g for k, g in kinds.items() if 'decay' in g[0]['apart'][TRUTH]}
+
+    def lay_out(header, cells, kinds=kinds):
+        rows = [
+            [strength, kind, *cells([result[strength] for result in group])]
+            for strength in STRENGTHS
+            for kind, group in kinds.items()
         ]
-        for strength in STRENGTHS
-        for kind, group in kinds.items()
-    ]
-    header = ['people', 'run', *(f'OKS {t}' for t in OKS_THRESHOLDS)]
-    title = '## AP by the threshold of OKS-NMS, ground-truth boxes\n'
-    parts += [title, table(header, rows)]
-    multiple = {
-        kind: group
-        for kind, group in kinds.items()
-        if 'decay' in group[0]['apart']['ground truth']
+        return table(['people', 'run', *header], rows)
+
+    def points(group, boxes, what):
+        """AP at each point of a curve."""
+        curves = [[point['AP'] for point in result[boxes][what]] for result in group]
+        return [spread(values) for values in zip(*curves)]
+
+    def thinned(group):
+        curves = [result[BOXES]['thinned'] for result in group]
+        drop = spread([curve[0]['AP'] - curve[-1]['AP'] for curve in curves])
+        return [*points(group, BOXES, 'thinned'), drop]
+
+    def found(group):
+        counts = [result[TRUTH]['found'] for result in group]
+        return [spread([c[key] / sum(c.values()) for c in counts]) for key in counts[0]]
+
+    def overall(group):
+        return [len(group)] + [
+            spread([result[boxes][key] for result in group])
+            for boxes in (TRUTH, BOXES)
+            for key in METRICS
+        ]
+
+    first = next(iter(kinds.values()))[0]['apart'][TRUTH]
+    texts = {
+        'all': lay_out(
+            ['seeds', *METRICS, *(f'{key}, detections' for key in METRICS)], overall
+        ),
+        'thinned': lay_out([*(f'NMS {t}' for t in NMS_THRESHOLDS), 'drop'], thinned),
+        'who': lay_out(first['found'], found),
+        'merged': lay_out(
+            [f'OKS {threshold}' for threshold in OKS_THRESHOLDS],
+            lambda group: points(group, TRUTH, 'merged'),
+        ),
     }
-    rows = [
-        [strength, kind]
-        + [
-            spread([r[strength]['ground truth']['decay'][i]['AP'] for r in group])
-            for i in range(len(DECAYS))
-        ]
-        for strength in STRENGTHS
-        for kind, group in multiple.items()
-    ]
-    header = ['people', 'run', *(f'decay {decay}' for decay in DECAYS)]
-    parts += ['## AP by score decay, ground-truth boxes\n', table(header, rows)]
-    rows = []
-    for strength in STRENGTHS:
-        for kind, group in kinds.items():
-            found = [result[strength]['ground truth']['found'] for result in group]
-            cells = [
-                spread([f[key] / sum(f.values()) for f in found]) for key in found[0]
-            ]
-            rows.append([strength, kind, *cells])
-    header = ['people', 'run', *found[0]]
-    parts += ['## Who is found by whom, in per cent\n', table(header, rows)]
-    return '\n'.join(parts)
+    if several:
+        texts['decay'] = lay_out(
+            [f'decay {decay}' for decay in DECAYS],
+            lambda group: points(group, TRUTH, 'decay'),
+            several,
+        )
+        texts['alone'] = lay_out(
+            ['λ = 0', 'λ = 1', 'λ = 2'],
+            lambda group: (points(group, TRUTH, 'alone') + ['', ''])[:3],
+            several,
+        )
+    return texts
 
 
 # --------------------------------------------------------------------------- the plots
 
-COLORS = dict(baseline='#9a9a9a', longer='#c8b98a', neck='#5b9bd5', backbone='#202020')
+STYLES = {  # of the runs in the plots: label, colour, line
+    'baseline': ('baseline', '#9a9a9a', '-'),
+    'longer': ('baseline, 5/3 × passes', '#c8b98a', '-'),
+    'neck': ('MIMBNeck', '#5b9bd5', '-'),
+    'backbone': ('MIMBBackbone', '#202020', '-'),
+    'crowded-baseline': ('baseline, denser crowd', '#9a9a9a', '--'),
+    'crowded-backbone': ('MIMBBackbone, denser crowd', '#202020', '--'),
+}
 
 
 def plot_overlap(path, results):
     """AP with ground-truth boxes by how much people overlap."""
     from matplotlib import pyplot
 
-    kinds = {k: v for k, v in kinds_of(results).items() if k in COLORS}
-    figure, axes = pyplot.subplots(figsize=(7, 3.4), layout='constrained')
+    kinds = {k: v for k, v in kinds_of(results).items() if k in STYLES}
+    figure, axes = pyplot.subplots(figsize=(9, 3.8), layout='constrained')
     width = 0.84 / len(kinds)
     for i, (kind, group) in enumerate(kinds.items()):
-        values = 100 * np.array(
-            [[r[s]['ground truth']['AP'] for r in group] for s in STRENGTHS]
-        )
+        values = 100 * np.array([[r[s][TRUTH]['AP'] for r in group] for s in STRENGTHS])
         places = np.arange(len(STRENGTHS)) + (i - (len(kinds) - 1) / 2) * width
         bars = axes.bar(
             places,
             values.mean(axis=1),
             width * 0.92,
             yerr=values.std(axis=1, ddof=1) if len(group) > 1 else None,
-            color=COLORS[kind],
-            label=LABELS.get(kind, kind),
+            color=STYLES[kind][1],
+            label=STYLES[kind][0],
+            hatch='//' if STYLES[kind][2] == '--' else None,
+            edgecolor='white',
             capsize=2,
             ecolor='#666666',
         )
@@ -405,7 +419,7 @@ def plot_overlap(path, results):
     axes.set_xticks(np.arange(len(STRENGTHS)), STRENGTHS)
     axes.set(ylabel='AP, ground-truth boxes')
     axes.spines[['top', 'right']].set_visible(False)
-    figure.legend(loc='outside upper center', ncols=len(kinds), frameon=False)
+    figure.legend(loc='outside upper center', ncols=3, frameon=False)
     with written_whole(path) as part:
         figure.savefig(part, dpi=110)
     pyplot.close(figure)
@@ -415,18 +429,20 @@ def plot_thinned(path, results):
     """AP of the detections that are left by box NMS."""
     from matplotlib import pyplot
 
-    kinds = {k: v for k, v in kinds_of(results).items() if k in COLORS}
-    figure, grid = pyplot.subplots(1, 3, figsize=(9, 3.2), layout='constrained')
+    kinds = {k: v for k, v in kinds_of(results).items() if k in STYLES}
+    figure, grid = pyplot.subplots(1, 3, figsize=(9, 3.6), layout='constrained')
     for axes, strength in zip(grid, STRENGTHS):
         for kind, group in kinds.items():
             values = 100 * np.array(
                 [
-                    [point['AP'] for point in r[strength]['detections']['thinned']]
+                    [point['AP'] for point in r[strength][BOXES]['thinned']]
                     for r in group
                 ]
             )
-            style = dict(color=COLORS[kind], marker='o', markersize=4, linewidth=2)
-            label = LABELS.get(kind, kind) if strength == 'apart' else None
+            label, color, line = STYLES[kind]
+            style = dict(color=color, marker='o', markersize=4, linewidth=2)
+            style['linestyle'] = line
+            label = label if strength == 'apart' else None
             axes.plot(NMS_THRESHOLDS, values.mean(axis=0), label=label, **style)
         axes.invert_xaxis()
         axes.set(title=strength, xlabel='IoU of box NMS (stricter to the right)')
@@ -434,7 +450,7 @@ def plot_thinned(path, results):
         axes.grid(alpha=0.3)
         axes.spines[['top', 'right']].set_visible(False)
     grid[0].set_ylabel('AP, detections')
-    figure.legend(loc='outside upper center', ncols=len(kinds), frameon=False)
+    figure.legend(loc='outside upper center', ncols=3, frameon=False)
     with written_whole(path) as part:
         figure.savefig(part, dpi=110)
     pyplot.close(figure)
@@ -448,8 +464,9 @@ def run_one(args, name):
     train(args, name)
     log = args.out / name / 'test.log'
     command = [Path(__file__), '--test', name, '--out', args.out]
-    for key in ('network', 'seeds', 'pretraining', 'epochs', 'device'):
-        command += [f'--{key}', getattr(args, key)]
+    keys = ['network', 'seeds', 'pretraining', 'epochs', 'crowded_epochs', 'device']
+    for key in keys:
+        command += [f'--{key.replace("_", "-")}', getattr(args, key)]
     execute(command, log)
     return json.loads((args.out / name / 'figures.json').read_text())
 
@@ -459,13 +476,18 @@ def report(args, results):
     import matplotlib
 
     matplotlib.use('Agg')
-    text = tables(results)
+    texts = tables(results)
+    text = '\n'.join(f'## {title}\n\n{text}' for title, text in texts.items())
     write_text(args.out / 'tables.md', text)
     plot_overlap(args.out / 'overlap.png', results)
     plot_thinned(args.out / 'thinned.png', results)
     print(text)
     for name in ('tables.md', 'overlap.png', 'thinned.png'):
         print(args.out / name)
+    if args.doc:
+        texts = {f'study {title}': text for title, text in texts.items()}
+        write_text(args.doc, fill_tables(args.doc, args.doc.read_text(), texts))
+        print(args.doc)
 
 
 def main():

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpose.evaluation.metrics import CocoMetric
 
+from ..datasets.image_paths import paths_outside
 from ..evaluation import MultiInstanceCocoMetric, score_poses, suppress_poses
 from ..models.stock_checkpoint import load_whole_checkpoint
 
@@ -52,6 +53,12 @@ class TestedModel:
         dump = dict(type='DumpResults', out_file_path=str(file))
         cfg.test_evaluator = [*evaluators(cfg), dump]
         runner = Runner.from_cfg(cfg)
+        outside = paths_outside(runner.test_dataloader.dataset)
+        if outside:
+            raise CompareError(
+                f'--{name}: the annotations name {len(outside)} images outside of '
+                f'data_root and data_prefix, such as {outside[0]}'
+            )
         try:
             load_whole_checkpoint(runner.model, cfg.load_from)
         except Exception as error:  # a damaged file can raise anything

@@ -17,18 +17,27 @@ study = importlib.import_module('study')
 @pytest.fixture
 def args(tmp_path):
     return argparse.Namespace(
-        out=tmp_path, network='small', seeds=2, pretraining=24, epochs=4, device='cpu'
+        out=tmp_path,
+        network='small',
+        seeds=2,
+        pretraining=24,
+        epochs=4,
+        crowded_epochs=5,
+        device='cpu',
+        doc=None,
     )
 
 
 def test_every_run_has_its_config(args):
     plan = study.planned_runs(args)
-    assert len(plan) == 1 + 2 * 4 + 3
+    assert len(plan) == 1 + 2 * 4 + 2 * 2 + 3
     configs = {name: study.run_config(args, plan[name], name) for name in plan}
     for name, cfg in configs.items():
         data = study.stock_dataset(cfg.train_dataloader)
-        assert data.data_root == f'{args.out}/data/'
-        assert cfg.param_scheduler[1].end == cfg.train_cfg.max_epochs
+        crowd = 'crowded' if name.startswith('crowded') else 'train'
+        assert data.data_root == f'{args.out}/data/{crowd}/'
+        if name != 'pretrained':
+            assert cfg.param_scheduler[1].end == cfg.train_cfg.max_epochs
         assert cfg.param_scheduler[0].end == 100  # iterations
         assert cfg.randomness.seed == plan[name]['seed']
     assert 'num_instances' not in configs['baseline-1'].model.head
@@ -41,6 +50,7 @@ def test_every_run_has_its_config(args):
     assert cfg.train_dataloader.dataset.num_instances == 3
     assert cfg.test_evaluator.num_instances == 3
     start, further = configs['pretrained'], configs['backbone-1']
+    assert start.train_cfg.max_epochs == 24 and start.param_scheduler[1].end == 36
     assert further.load_from == str(args.out / 'pretrained' / 'epoch_24.pth')
     assert start.get('load_from') is None and configs['scratch-0'].load_from is None
     assert further.model.backbone.init == 'identity'
@@ -95,6 +105,7 @@ def made_up_result(name, ap, multiple):
     truth['merged'] = [dict(figures)] * len(study.OKS_THRESHOLDS)
     if multiple:
         truth['decay'] = [dict(figures, decay=d) for d in study.DECAYS]
+        truth['alone'] = [dict(figures), dict(figures, AP=0.2)]
     thinned = [dict(figures, AP=ap - i / 100) for i in range(len(study.NMS_THRESHOLDS))]
     boxes = {'ground truth': truth, 'detections': dict(figures, thinned=thinned)}
     return dict(run=name, **dict.fromkeys(study.STRENGTHS, boxes))
@@ -115,6 +126,13 @@ def test_tables_and_plots_of_the_seeds(args, capsys):
     assert '| apart | backbone | 1 | 70.0 | 70.0 | 70.0 |' in text
     assert '| 70.0 | 69.0 | 68.0 | 67.0 | 66.0 | 65.0 | 64.0 | 6.0 |' in text
     assert '| apart | backbone | 75.0 | 25.0 |' in text
+    assert '| apart | backbone | 70.0 | 20.0 |  |' in text  # each λ alone
+    doc = args.out / 'results.md'
+    names = ('all', 'thinned', 'who', 'merged', 'decay', 'alone')
+    doc.write_text(''.join(f'<!-- table: study {n} -->\n<!-- end -->\n' for n in names))
+    args.doc = doc
+    study.report(args, results)
+    assert '| apart | backbone | 75.0 | 25.0 |' in doc.read_text()
     printed = capsys.readouterr().out.splitlines()
     for name in ('tables.md', 'overlap.png', 'thinned.png'):
         assert str(args.out / name) in printed

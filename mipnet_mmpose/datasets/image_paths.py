@@ -1,0 +1,39 @@
+"""Whether the images that an annotation file names lie where the data are."""
+
+import os
+from typing import List
+
+from mmengine.dataset import BaseDataset
+
+from .multi_instance_dataset import is_stock, walk_datasets
+
+
+def paths_outside(dataset: BaseDataset) -> List[str]:
+    """Images that a dataset would read from outside of its folders.
+
+    An annotation file may name any file of the machine, by ``..`` or from the root.
+    Links inside a folder are followed: who made the folder chose them.
+
+    Args:
+        dataset (BaseDataset): A stock dataset, or one that wraps stock datasets.
+
+    Returns:
+        list[str]: paths, sorted, that are neither in ``data_root`` nor in a folder of
+        ``data_prefix``.
+    """
+    outside = set()
+    for part in filter(is_stock, walk_datasets(dataset)):
+        folders = [part.data_root, *part.data_prefix.values()]
+        folders = [os.path.abspath(folder) for folder in folders if folder]
+        if not folders:
+            continue  # paths as they are, of a dataset without folders
+        for i in range(len(part)):
+            paths = BaseDataset.get_data_info(part, i)['img_path']
+            for path in [paths] if isinstance(paths, str) else paths:
+                if '://' not in path and not any(_inside(path, f) for f in folders):
+                    outside.add(path)
+    return sorted(outside)
+
+
+def _inside(path: str, folder: str) -> bool:
+    return os.path.abspath(path).startswith(os.path.join(folder, ''))
