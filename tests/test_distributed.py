@@ -90,14 +90,25 @@ def launch(folder, *command):
     return result.stdout
 
 
-@pytest.mark.slow
-def test_dist_train_and_dist_test(folder):
+def train(folder, processes):
+    """The checkpoint of MMPose's dist_train.sh."""
+    script = TOOLS / 'dist_train.sh'
+    work_dir = f'out{processes}'
     text = launch(
-        folder, 'bash', TOOLS / 'dist_train.sh', 'config.py', 2, '--work-dir', 'out'
+        folder, 'bash', script, 'config.py', processes, '--work-dir', work_dir
     )
     assert 'Saving checkpoint at 1 epochs' in text
-    checkpoint = folder / 'out' / 'epoch_1.pth'
-    assert checkpoint.is_file()
+    return folder / work_dir / 'epoch_1.pth'
+
+
+@pytest.mark.slow
+def test_dist_train_with_four_processes(folder):
+    assert train(folder, 4).is_file()
+
+
+@pytest.mark.slow
+def test_dist_train_and_dist_test(folder):
+    checkpoint = train(folder, 2)
     figures = []
     for processes in (1, 2, 4):
         out = folder / f'{processes}.json'

@@ -1,0 +1,24 @@
+"""Importing the package warns of nothing that is ours."""
+
+import json
+import subprocess
+import sys
+
+from .conftest import REPO
+
+PROGRAM = """
+import json, sys, warnings
+seen = []
+warnings.showwarning = lambda text, kind, file, *_: seen.append([file, str(text)])
+warnings.simplefilter('always')
+import mipnet_mmpose
+json.dump(seen, sys.stdout)
+"""
+
+
+def test_no_warning_is_ours():
+    output = subprocess.check_output([sys.executable, '-c', PROGRAM], cwd=REPO)
+    seen = json.loads(output)
+    assert seen, 'others do warn'
+    package = str(REPO / 'mipnet_mmpose')
+    assert [warning for warning in seen if warning[0].startswith(package)] == []
