@@ -195,3 +195,16 @@ def test_a_missing_image_is_named(folder):
             dataset[0]
     finally:
         (folder / 'away.png').rename(folder / '000002.png')
+
+
+@pytest.mark.parametrize('size', [0, 20])
+def test_a_truncated_image_is_named(folder, size):
+    name = folder / '000002.png'
+    content = name.read_bytes()
+    name.write_bytes(content[:size])
+    try:
+        dataset = build(folder, [spoil(GOOD, image_id=2)], 2)
+        with pytest.raises(Exception, match='000002.png'):
+            dataset[0]
+    finally:
+        name.write_bytes(content)
