@@ -20,6 +20,7 @@ from threading import Event
 
 import numpy as np
 from coverage import read_lines, table
+from mmengine import load
 from mmengine.config import Config
 from model_zoo import fill_tables
 from quickstart import mmpose_tool
@@ -28,6 +29,8 @@ from tqdm import tqdm
 from mipnet_mmpose.comparison import People, TestedModel
 from mipnet_mmpose.comparison.figures import evaluate, similarity, suppress_boxes
 from mipnet_mmpose.comparison.tested_model import rows_by_key
+from mipnet_mmpose.datasets.synthcrowd.scene import box_ious
+from mipnet_mmpose.evaluation.oks_nms import COCO_SIGMAS
 from mipnet_mmpose.whole_files import write_text, written_whole
 
 REPO = Path(__file__).resolve().parents[1]
@@ -302,6 +305,49 @@ def who_found_whom(people, model, owners):
     return counts
 
 
+def whom_boxes_answer(args, name):
+    """Whom the pose of λ = 0 is, and λ = 1, of the detected boxes of overlapped pairs.
+
+    From the poses that the last test of a run left. A pose is a person's from an OKS of
+    0.5 on, of two the more similar one's; boxes with no person at IoU 0.6 are left out.
+
+    Returns:
+        list[float] | None: shares of the boxes: λ = 0 is the box's person, the other
+        one, neither; λ = 1 is the other one, the box's person (0 for a baseline).
+    """
+    file = args.out / name / f'{name}.pkl'
+    if not file.exists():
+        return None
+    content = json.loads(
+        (args.out / 'data' / 'overlapped' / 'annotations.json').read_text()
+    )
+    pairs = {}
+    for ann in content['annotations']:
+        pairs.setdefault(ann['image_id'], []).append(ann)
+    found = []
+    for sample in load(file):
+        poses, pair = sample['pred_instances'], pairs[sample['img_id']]
+        x, y, w, h = np.array([ann['bbox'] for ann in pair], float).T
+        corners = np.stack([x, y, x + w, y + h], axis=1)
+        ious = box_ious(np.asarray(poses['bboxes'][:1], float), corners)[0]
+        if len(pair) < 2 or ious.max() < 0.6:
+            continue
+        pair = sorted(pair, key=lambda ann: ious[pair.index(ann)], reverse=True)
+        oks = np.array([labelled_oks(poses['keypoints'], ann) for ann in pair])
+        own, other = np.where((oks >= FOUND) & (oks == oks.max(axis=0)), 1.0, 0.0)
+        second = [other[1], own[1]] if oks.shape[1] > 1 else [0.0, 0.0]
+        found.append([own[0], other[0], 1 - own[0] - other[0], *second])
+    return np.mean(found, axis=0).tolist()
+
+
+def labelled_oks(poses, ann):
+    """COCO's OKS of poses (N, 17, 2) with an annotated person, (N,)."""
+    truth = np.reshape(ann['keypoints'], (17, 3))
+    square = ((np.asarray(poses) - truth[:, :2]) ** 2).sum(axis=-1)
+    error = square / (2 * COCO_SIGMAS) ** 2 / ann['area'] / 2
+    return np.exp(-error)[:, truth[:, 2] > 0].mean(axis=-1)
+
+
 # -------------------------------------------------------------------------- the tables
 
 
@@ -379,6 +425,19 @@ def tables(results):
             several,
         )
     return texts
+
+
+def answers_table(args, results):
+    """Whom the boxes of overlapped pairs answer, in per cent, over the seeds."""
+    rows = []
+    for kind, group in kinds_of(results).items():
+        shares = [whom_boxes_answer(args, result['run']) for result in group]
+        shares = [share for share in shares if share]
+        if shares:
+            rows.append([kind, len(shares), *map(spread, zip(*shares))])
+    first = ['own person', 'other person', 'neither']
+    header = ['run', 'seeds', *(f'λ = 0: {who}' for who in first)]
+    return table([*header, 'λ = 1: other person', 'λ = 1: own person'], rows)
 
 
 # --------------------------------------------------------------------------- the plots
@@ -477,6 +536,7 @@ def report(args, results):
 
     matplotlib.use('Agg')
     texts = tables(results)
+    texts['answers'] = answers_table(args, results)
     text = '\n'.join(f'## {title}\n\n{text}' for title, text in texts.items())
     write_text(args.out / 'tables.md', text)
     plot_overlap(args.out / 'overlap.png', results)

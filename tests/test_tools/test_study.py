@@ -2,10 +2,12 @@
 
 import argparse
 import importlib
+import json
 import sys
 
 import numpy as np
 import pytest
+from mmengine import dump
 
 from ..conftest import REPO, person
 from .test_compare import people_of
@@ -99,6 +101,27 @@ def test_who_found_whom():
     }
 
 
+def test_whom_boxes_answer(args):
+    pair = [person(i, 1, x, 0, 60, 60) for i, x in ((1, 0), (2, 8))]
+    data = args.out / 'data' / 'overlapped'
+    data.mkdir(parents=True)
+    (data / 'annotations.json').write_text(json.dumps(dict(annotations=pair)))
+    first, second = (np.reshape(a['keypoints'], (17, 3))[:, :2] for a in pair)
+    far = first + 500
+
+    def sample(left, *poses):
+        box = np.array([[left, 0, left + 60, 60]])
+        return dict(img_id=1, pred_instances=dict(bboxes=box, keypoints=poses))
+
+    samples = [sample(0, first, second), sample(0, far, first), sample(8, first, far)]
+    samples.append(sample(300, first, second))  # nobody's box
+    (args.out / 'backbone-0').mkdir()
+    dump(samples, str(args.out / 'backbone-0' / 'backbone-0.pkl'))
+    found = study.whom_boxes_answer(args, 'backbone-0')
+    assert found == pytest.approx([1 / 3] * 5)
+    assert study.whom_boxes_answer(args, 'baseline-0') is None
+
+
 def made_up_result(name, ap, multiple):
     figures = dict(AP=ap, AP50=ap, AR=ap)
     truth = dict(figures, found={'own box, λ = 0': 3, 'nobody': 1})
@@ -128,7 +151,7 @@ def test_tables_and_plots_of_the_seeds(args, capsys):
     assert '| apart | backbone | 75.0 | 25.0 |' in text
     assert '| apart | backbone | 70.0 | 20.0 |  |' in text  # each λ alone
     doc = args.out / 'results.md'
-    names = ('all', 'thinned', 'who', 'merged', 'decay', 'alone')
+    names = ('all', 'thinned', 'who', 'merged', 'decay', 'alone', 'answers')
     doc.write_text(''.join(f'<!-- table: study {n} -->\n<!-- end -->\n' for n in names))
     args.doc = doc
     study.report(args, results)
