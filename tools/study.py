@@ -263,20 +263,21 @@ def figures_of(args, name, cfg, boxes):
             point = dict(threshold=threshold, boxes=int(kept.sum()))
             result['thinned'].append(dict(point, **figures(kept=kept)))
         return result
-    result['merged'] = []
-    used = model.metric.nms_thr
-    for threshold in OKS_THRESHOLDS:
-        model.metric.nms_thr = threshold
-        result['merged'].append(dict(threshold=threshold, **figures()))
-    model.metric.nms_thr = used
+
+    def sweep(setting, values):
+        """Figures with other values of a setting of the metric."""
+        used = getattr(model.metric, setting)
+        points = []
+        for value in values:
+            setattr(model.metric, setting, value)
+            points.append({setting: value, **figures()})
+        setattr(model.metric, setting, used)
+        return points
+
+    result['merged'] = sweep('nms_thr', OKS_THRESHOLDS)
     if num > 1:
         result['alone'] = [figures(choice=np.full(len(owners), i)) for i in range(num)]
-        result['decay'] = []
-        used = model.metric.score_decay
-        for decay in DECAYS:
-            model.metric.score_decay = decay
-            result['decay'].append(dict(decay=decay, **figures()))
-        model.metric.score_decay = used
+        result['decay'] = sweep('score_decay', DECAYS)
     result['found'] = who_found_whom(people, model, owners)
     return result
 
