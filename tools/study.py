@@ -73,7 +73,11 @@ def parse_args():
     parser.add_argument(
         '--workers', type=int, default=1, help='runs at a time, one thread each'
     )
-    parser.add_argument('--doc', type=Path, help='Markdown file to fill the tables of')
+    parser.add_argument(
+        '--doc',
+        type=Path,
+        help='Markdown file with places for the tables; plots beside it',
+    )
     parser.add_argument('--test', metavar='RUN', help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.out = args.out.resolve()
@@ -540,12 +544,15 @@ def report(args, results):
     texts['answers'] = answers_table(args, results)
     text = '\n'.join(f'## {title}\n\n{text}' for title, text in texts.items())
     write_text(args.out / 'tables.md', text)
-    plot_overlap(args.out / 'overlap.png', results)
-    plot_thinned(args.out / 'thinned.png', results)
     print(text)
-    for name in ('tables.md', 'overlap.png', 'thinned.png'):
+    print(args.out / 'tables.md')
+    plots = {'overlap.png': plot_overlap, 'thinned.png': plot_thinned}
+    for name, plot in plots.items():
+        plot(args.out / name, results)
         print(args.out / name)
     if args.doc:
+        for name, plot in plots.items():
+            plot(args.doc.with_name(f'{args.doc.stem}_{name}'), results)
         texts = {f'study {title}': text for title, text in texts.items()}
         write_text(args.doc, fill_tables(args.doc, args.doc.read_text(), texts))
         print(args.doc)
