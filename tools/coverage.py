@@ -45,6 +45,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
 from mmpose.evaluation.metrics import posetrack18_metric
 from mmpose.registry import DATASETS, MODELS
 from tqdm import tqdm
@@ -144,12 +145,12 @@ def start_worker():
 def cover(job):
     """Result of one config, a dict that json can write."""
     started = time.process_time()
-    torch.manual_seed(0)
     cfg = Config.fromfile(STOCK / job['config'])
     result = dict(job, **describe(cfg))
     try:
         with tempfile.TemporaryDirectory() as folder, silence():
             for where in job['wheres']:
+                set_random_seed(0)
                 result[where] = check(job['config'], cfg, where, Path(folder))
                 gc.collect()
                 if where in job['warm']:

@@ -23,6 +23,7 @@ from pathlib import Path
 os.environ['OMP_NUM_THREADS'] = '1'  # before torch: forks and sums need one thread
 
 import torch
+from mmengine.runner import CheckpointLoader
 from quickstart import CONFIGS, REPO, mmpose_tool
 
 import mipnet_mmpose  # noqa: F401 (reads mmengine's checkpoints)
@@ -85,7 +86,7 @@ def ended(child, seconds=None):
 
 
 def load(path):
-    return torch.load(path, map_location='cpu', weights_only=True)
+    return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
 
 
 def differences(found, expected, name=''):

@@ -62,9 +62,21 @@ class MIMBInsertion(LambdaModule, BaseModule):
     def fold_rest(self, backbone: nn.Module, args: Tuple, output: Any) -> Any:
         """Forward hook of the backbone: fold what was taken off before a MIMB."""
         batch_size, num_lambdas = len(args[0]), self.codes.shape[0]
-        return map_features(
-            lambda x: fold(x, num_lambdas) if len(x) == batch_size else x, output
-        )
+        rows = []
+
+        def fold_if_not(x: Tensor) -> Tensor:
+            rows.append(len(x))
+            return fold(x, num_lambdas) if len(x) == batch_size else x
+
+        output = map_features(fold_if_not, output)
+        if batch_size * num_lambdas not in rows:
+            raise RuntimeError(
+                'no features that the backbone returns have passed a MIMB: either '
+                'model.backbone.insert names no place before them, or this torch '
+                f'({torch.__version__}) leaves forward hooks out of a compiled model: '
+                'use MIMBNeck or a newer torch, or do not compile'
+            )
+        return output
 
 
 @MODELS.register_module()
