@@ -22,6 +22,11 @@ def pytest_configure(config):
     torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)
 
 
+def pytest_collection_modifyitems(items):
+    """The longest test first: at the end the other worker would wait for it."""
+    items.sort(key=lambda item: 'test_quickstart.py' not in item.nodeid)
+
+
 def _shared(variable, folder):
     path = Path(os.environ.get(variable, REPO.parent / 'shared' / folder))
     if not path.is_dir():
