@@ -140,9 +140,7 @@ def infer(args, folder):
         if time.time() > shown + 60 * args.minutes / args.lines:
             shown = time.time()
             minutes = (shown - start) / 60
-            print(
-                f'{minutes:8.1f} min {count:8} images  {resident():7.0f} MB', flush=True
-            )
+            print(f'{minutes:7.1f} {count:8} {resident():11.0f}', flush=True)
 
 
 def main():

@@ -76,8 +76,9 @@ def share_array(array: np.ndarray) -> np.ndarray:
     """The same array, read-only, in memory that the processes of a machine share.
 
     They map one file in the folder for temporary files. It is named after what it
-    holds and removed when the first of them ends. Where it cannot be written, or is
-    another user's, the array is returned as it is.
+    holds and removed when the first of them ends; killed ones leave it to the next
+    run. Where it cannot be written, or is another user's, the array is returned as it
+    is.
     """
     array = np.ascontiguousarray(array)
     if not array.size:
