@@ -35,7 +35,7 @@ def folder(coco_folder):
     """A config and images of noise; the areas make a pose of noise right at times."""
     rng = np.random.default_rng(0)
     people = [
-        person(i, i // 3, *rng.uniform(0, 70, 2), 60, 50, area=rng.uniform(1e4, 2e5))
+        person(i, i // 3, *rng.uniform(0, 70, 2), 60, 50, area=rng.uniform(1e5, 3e6))
         for i in range(1, PEOPLE + 1)
     ]
     folder = coco_folder(people)
@@ -58,6 +58,7 @@ def folder(coco_folder):
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
         train_cfg=dict(by_epoch=True, max_epochs=1),
         test_cfg=dict(),
+        randomness=dict(seed=0),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
         env_cfg=dict(dist_cfg=dict(backend='gloo')),
         model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None),
