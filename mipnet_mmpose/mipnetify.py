@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .config_text import Base, Variable, apply_changes
 from .mimb_places import default_places
+from .models.dry_run import without_synchronised_norm
 from .models.mimb import channel_axis, map_features
 
 
@@ -206,10 +207,11 @@ def _neck_channels(cfg: Config) -> Union[int, List[Optional[int]]]:
         return levels[-1]
 
     try:
-        with torch.no_grad():
-            feats = stock.extract_feat(torch.zeros(1, 3, height, width))
-        feats = (feats,) if isinstance(feats, Tensor) else feats
-        map_features(outputs.append, stock.head(map_features(visit, feats)))
+        with without_synchronised_norm(stock):
+            with torch.no_grad():
+                feats = stock.extract_feat(torch.zeros(1, 3, height, width))
+            feats = (feats,) if isinstance(feats, Tensor) else feats
+            map_features(outputs.append, stock.head(map_features(visit, feats)))
     except RuntimeError as error:
         raise ValueError(
             f'model: a dry run of the stock model on crops of {width}x{height} pixels '

@@ -66,7 +66,7 @@ class TestedModel:
         self.figures = {key: float(value) for key, value in runner.test().items()}
         metrics = runner.test_evaluator.metrics
         metrics = [metric for metric in metrics if isinstance(metric, CocoMetric)]
-        if not metrics or metrics[0].pred_converter is not None:
+        if not metrics or getattr(metrics[0], 'pred_converter', None):
             raise CompareError(
                 f"--{name}: the config's test_evaluator must be a CocoMetric without "
                 f'pred_converter, it is {cfg.test_evaluator[0].type}'

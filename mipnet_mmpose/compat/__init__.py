@@ -1,4 +1,4 @@
-"""What keeps stock MMPose working on today's Python packages.
+"""What keeps stock MMPose working on today's Python packages, and older MMPose with us.
 
 :func:`install` has to run before ``mmpose.models`` is imported.
 """
@@ -6,6 +6,7 @@
 from .checkpoint_globals import admit_checkpoint_globals
 from .keypoint_converter import convert_keypoints_without_3d
 from .mmcv_stand_in import install_mmcv_ext
+from .topdown_affine import record_crop
 from .whole_checkpoints import write_checkpoints_whole
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     'convert_keypoints_without_3d',
     'install',
     'install_mmcv_ext',
+    'record_crop',
     'write_checkpoints_whole',
 ]
 
@@ -22,4 +24,5 @@ def install():
     install_mmcv_ext()
     admit_checkpoint_globals()
     convert_keypoints_without_3d()
+    record_crop()
     write_checkpoints_whole()

@@ -4,8 +4,9 @@ from collections import OrderedDict, defaultdict
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
+from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
-from mmpose.evaluation.functional import transform_ann, transform_pred
+from mmpose.evaluation import functional
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 from xtcocotools.coco import COCO
@@ -45,6 +46,7 @@ class MultiInstanceCocoMetric(CocoMetric):
     """
 
     takes_several_poses = True
+    pred_converter = gt_converter = None  # MMPose 1.1 has no converters
 
     def __init__(
         self, *args, num_instances: int = 2, score_decay: float = 0.5, **kwargs
@@ -80,6 +82,15 @@ class MultiInstanceCocoMetric(CocoMetric):
             )
             if 'areas' in pred:
                 pred['areas'] = np.repeat(pred['areas'], self.num_instances, axis=0)
+
+    def evaluate(self, size: int) -> Dict[str, float]:
+        """Evaluate what all processes have stored, see ``CocoMetric.evaluate``."""
+        if get_world_size() > 1:
+            # mmengine before 0.10.3 loses what a process has more than another;
+            # what is repeated here counts once
+            missing = -(-size // get_world_size()) - len(self.results)
+            self.results += self.results[-1:] * missing
+        return super().evaluate(size)
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Evaluate the merged poses, then each λ alone.
@@ -127,7 +138,7 @@ class MultiInstanceCocoMetric(CocoMetric):
         if self.gt_converter is not None and not self._gt_is_converted:
             self._gt_is_converted = True
             for id_, ann in self.coco.anns.items():
-                self.coco.anns[id_] = transform_ann(
+                self.coco.anns[id_] = functional.transform_ann(
                     ann,
                     self.gt_converter['num_keypoints'],
                     self.gt_converter['mapping'],
@@ -163,7 +174,7 @@ class MultiInstanceCocoMetric(CocoMetric):
     def _persons(self, pred: dict) -> List[dict]:
         lambdas = pred['lambdas']
         if self.pred_converter is not None:
-            pred = transform_pred(
+            pred = functional.transform_pred(
                 pred,
                 self.pred_converter['num_keypoints'],
                 self.pred_converter['mapping'],

@@ -155,6 +155,20 @@ def test_building_leaves_running_statistics_and_modes_alone():
     assert all(module.training for module in net.modules())
 
 
+def test_building_needs_no_gpu_for_synchronised_batch_norm(monkeypatch):
+    """As in torch 1.13, which has none on the CPU."""
+
+    def refuse(self, x):
+        raise ValueError('SyncBatchNorm expected input tensor to be on GPU')
+
+    monkeypatch.setattr(torch.nn.SyncBatchNorm, 'forward', refuse)
+    resnet = dict(RESNET, norm_cfg=dict(type='SyncBN'))
+    net = MODELS.build(dict(type='MIMBBackbone', backbone=resnet, insert=RESNET_PLACES))
+    assert [block.channels for m in net.mimbs for block in m.mimbs] == [128, 256]
+    with pytest.raises(ValueError, match='on GPU'):  # it is in its place again
+        net(torch.zeros(2, 3, 64, 64))
+
+
 def test_given_channels_are_checked_and_put_in_the_order_in_which_they_run():
     cfg = dict(type='MIMBBackbone', backbone=RESNET, insert=RESNET_PLACES)
     net = evaluating(randomise(MODELS.build(dict(cfg, channels=[[256], [128]]))))

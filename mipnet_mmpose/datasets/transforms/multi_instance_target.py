@@ -7,6 +7,9 @@ from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from mmpose.structures.keypoint import flip_keypoints
 
+# MMPose 1.1 packs by this table alone, its successors also by that of a sample
+PackPoseInputs.instance_mapping_table['target_instances'] = 'target_instances'
+
 
 @TRANSFORMS.register_module()
 class GenerateMultiInstanceTarget(GenerateTarget):

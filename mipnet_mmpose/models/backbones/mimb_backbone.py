@@ -5,6 +5,7 @@ from mmengine.model import BaseModule, ModuleList
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from ..dry_run import without_synchronised_norm
 from ..lambdas import LambdaModule
 from ..mimb import MIMB, channel_axis, fold, map_features
 
@@ -239,7 +240,7 @@ def _dry_run(
     width, height = input_size
     try:
         net.eval()
-        with torch.no_grad():
+        with torch.no_grad(), without_synchronised_norm(net):
             net(torch.zeros(batch_size, 3, height, width))
     except RuntimeError as error:
         raise ValueError(

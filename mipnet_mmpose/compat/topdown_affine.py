@@ -1,0 +1,26 @@
+import functools
+
+
+def record_crop() -> None:
+    """Let ``TopdownAffine`` say which part of the image it cut out.
+
+    MMPose 1.1 records no ``input_center`` and ``input_scale`` (in pixels of the
+    image, shape (2,) each), which are what its successors bring a crop's keypoints
+    back to the image with.
+    """
+    from mmpose.datasets.transforms import TopdownAffine
+
+    stock = TopdownAffine.transform
+    if hasattr(stock, '__wrapped__'):
+        return
+
+    @functools.wraps(stock)
+    def transform(self, results: dict) -> dict:
+        results = stock(self, results)
+        if results is not None:
+            # by now with the aspect ratio of the crop
+            results.setdefault('input_center', results['bbox_center'][0])
+            results.setdefault('input_scale', results['bbox_scale'][0])
+        return results
+
+    TopdownAffine.transform = transform
