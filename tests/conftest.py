@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import mmpose
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,9 @@ from mmengine.registry import init_default_scope
 import mipnet_mmpose  # noqa: F401 (registers the plugin)
 
 REPO = Path(__file__).parents[1]
+needs_torch_2 = pytest.mark.skipif(
+    torch.__version__ < '2', reason='this torch cannot, see docs/reliability.md'
+)
 
 
 def pytest_configure(config):
@@ -60,6 +64,19 @@ def load_tool(name):
         return importlib.import_module(name)
     finally:
         sys.path.remove(tools)
+
+
+def stock_config_file(name):
+    """A stock config of MMPose, where this MMPose has it."""
+    path = Path(mmpose.__file__).parent / '.mim' / 'configs' / name
+    if not path.exists():
+        pytest.skip(f'MMPose {mmpose.__version__} has no {name}')
+    return path
+
+
+def needs_registered(registry, name):
+    if registry.get(name) is None:
+        pytest.skip(f'MMPose {mmpose.__version__} has no {name}')
 
 
 def hrnet_config(width=8, modules=1, blocks=1):

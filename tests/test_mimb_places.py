@@ -8,7 +8,7 @@ from mipnet_mmpose import MIMB, use_lambdas
 from mipnet_mmpose.mimb_places import MIMB_PLACES, default_places, parse_place
 from mipnet_mmpose.models.mimb import map_features
 
-from .conftest import hrnet_config
+from .conftest import hrnet_config, needs_registered
 
 STAGES = dict(
     num_modules=(1, 1),
@@ -73,6 +73,7 @@ BACKBONES = {
 def small_backbone(family):
     if family == 'VisionTransformer':
         pytest.importorskip('mmpretrain')
+    needs_registered(MODELS, BACKBONES[family].get('type', family))
     return dict(dict(type=family), **BACKBONES[family])
 
 

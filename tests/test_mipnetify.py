@@ -16,6 +16,7 @@ from .conftest import (
     coco_dataset_config,
     estimator_config,
     load_tool,
+    stock_config_file,
     train_pipeline,
 )
 
@@ -262,7 +263,9 @@ HEADS = {
 @pytest.mark.parametrize('head', HEADS)
 def test_a_warm_start_leaves_lambda_0_as_the_stock_model(head):
     stock, lighter = HEADS[head]
-    cfg = Config.fromfile(tool.STOCK / stock)
+    cfg = Config.fromfile(stock_config_file(stock))
+    if head == 'RTMCCHead' and torch.__version__ < '2':
+        pytest.skip('this torch has no synchronised batch norm on the CPU')
     cfg.merge_from_dict(lighter)
     assert cfg.model.head.type == head
     torch.manual_seed(0)
@@ -305,6 +308,8 @@ def refused(*args):
 
 @pytest.mark.parametrize('stock', REFUSED, ids=lambda name: name.split('/')[-1][:-3])
 def test_a_config_that_cannot_become_a_mipnet_is_refused(stock, tmp_path):
+    if stock != 'no/such/config.py':
+        stock_config_file(stock)
     out = tmp_path / 'out.py'
     assert re.match(
         f'mipnetify: {REFUSED[stock]}', refused(f'mmpose::{stock}', '-o', out)

@@ -18,6 +18,7 @@ from .conftest import (
     coco_dataset_config,
     estimator_config,
     load_tool,
+    needs_torch_2,
     person,
     train_pipeline,
     val_pipeline,
@@ -89,6 +90,7 @@ def test_bfloat16_learns_what_float32_learns(folder):
     assert not np.array_equal(bfloat16, float32)
 
 
+@needs_torch_2
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('shape', [(4, 6, 3, 2), (4, 5, 6), (4, 6)])
 def test_gradients_of_the_block(shape, training):

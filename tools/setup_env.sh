@@ -4,7 +4,7 @@
 #     source tools/setup_env.sh
 #
 # PYTHON=/path/to/python picks the interpreter, 3.10 to 3.12. MIPNET_TORCH=2.1 makes
-# .venv-torch2.1 instead, with the torch of requirements/torch2.1.txt. The first run
+# .venv-torch2.1 instead, with what requirements/torch2.1.txt names. The first run
 # takes minutes and about 7 GB, later ones a moment; the log is setup.log in there.
 
 _mipnet_venv=.venv${MIPNET_TORCH:+-torch$MIPNET_TORCH}
@@ -42,8 +42,10 @@ _mipnet_pins() {
     if [ -z "${MIPNET_TORCH:-}" ]; then
         cat requirements/pinned.txt
     else
-        grep -vE '^(torch|torchvision|triton|nvidia-|cuda-)' requirements/pinned.txt &&
-            cat "requirements/torch$MIPNET_TORCH.txt"
+        local others=requirements/torch$MIPNET_TORCH.txt names
+        names=$(sed -n 's/==.*//p' "$others" | paste -sd'|' -)
+        grep -vE "^(triton|nvidia-|cuda-|($names)==)" requirements/pinned.txt &&
+            cat "$others"
     fi
 }
 

@@ -35,7 +35,7 @@ class MultiInstanceVisualizer(PoseLocalVisualizer):
         drawing = draw_poses(
             image.astype(np.uint8),
             np.asarray(keypoints)[..., :2],
-            instances.get('keypoints_visible'),
+            instances.get('keypoints_visible', instances.get('keypoint_scores')),
             self.skeleton or (),
             [color[::-1] for color in COLORS],  # RGB
             kpt_thr,

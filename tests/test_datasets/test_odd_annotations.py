@@ -6,10 +6,12 @@ import io
 import json
 
 import cv2
+import mmpose
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mmengine.utils import digit_version
 from mmpose.registry import DATASETS
 
 from ..conftest import coco_dataset_config, person, train_pipeline
@@ -199,6 +201,8 @@ def test_a_missing_image_is_named(folder):
 
 @pytest.mark.parametrize('size', [0, 20])
 def test_a_truncated_image_is_named(folder, size):
+    if size == 0 and digit_version(mmpose.__version__) < digit_version('1.2'):
+        pytest.skip('LoadImage of MMPose 1.1 does not name it')
     name = folder / '000002.png'
     content = name.read_bytes()
     name.write_bytes(content[:size])

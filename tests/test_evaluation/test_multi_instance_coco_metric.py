@@ -1,3 +1,4 @@
+import inspect
 import json
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.evaluation import CocoMetric
 from mmpose.registry import METRICS
 
 from ..conftest import person
@@ -116,6 +118,8 @@ def test_one_instance_is_the_stock_metric_for_crowdpose(pairs, ann_file):
 
 
 def test_converted_keypoints_are_evaluated_as_by_the_stock_metric(pairs, ann_file):
+    if 'pred_converter' not in inspect.signature(CocoMetric).parameters:
+        pytest.skip('MMPose 1.1 has no converters')
     converter = dict(
         type='KeypointConverter',
         num_keypoints=12,

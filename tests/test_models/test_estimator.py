@@ -17,6 +17,7 @@ from ..conftest import (
     estimator_config,
     head_config,
     hrnet_config,
+    needs_torch_2,
     person,
     train_pipeline,
     val_pipeline,
@@ -179,6 +180,7 @@ def test_autocast_trains_and_predicts(pair_folder):
         assert model.eval()(data['inputs'], None).shape == (6, 17, 32, 24)
 
 
+@needs_torch_2
 def test_real_lambdas_through_test_cfg_and_context_agree(pair_folder):
     lambdas = [0, 0.25, 0.5, 1]
     configured = predict(build(lambdas=lambdas), pair_folder)
@@ -216,6 +218,7 @@ MIPNET_HEAD = dict(type='MIPNetHead', head=head_config())
 NECK = dict(type='MIMBNeck', in_channels=8)
 
 
+@needs_torch_2
 @pytest.mark.parametrize(
     ('parts', 'message'),
     [

@@ -14,7 +14,7 @@ from mmpose.registry import MODELS
 
 from mipnet_mmpose import encode_lambdas, use_lambdas
 
-from ..conftest import REPO
+from ..conftest import REPO, needs_torch_2
 
 TOOL = REPO / 'tools' / 'convert_official_checkpoint.py'
 HRNET_POSITIONS = ['stage1_se', 'stage2_se', 'stage3_se', 'stage4_se']
@@ -244,6 +244,7 @@ def test_other_positions_equal_a_network_by_hand(
     assert (out[0] - out[-1]).abs().max() > 1e-3 * out.abs().max()
 
 
+@needs_torch_2
 @pytest.mark.parametrize(
     ('size', 'num_instances', 'num_keypoints', 'input_size', 'config'),
     [

@@ -27,7 +27,7 @@ def test_the_hook_draws_all_poses_of_a_box(model, coco_folder, tmp_path, kind): 
     poses = outputs[0].pred_instances
     poses.keypoints[0] = [30, 40]
     poses.keypoints[1] = [120, 90]
-    poses.keypoints_visible = np.ones_like(poses.keypoints_visible)
+    poses.keypoints_visible = np.ones_like(poses.keypoint_scores)
 
     visualizer = VISUALIZERS.build(dict(type=kind, name=f'{kind}_{tmp_path.name}'))
     hook = PoseVisualizationHook(enable=True, out_dir=str(tmp_path / 'show'))
