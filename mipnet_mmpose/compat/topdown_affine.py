@@ -1,5 +1,8 @@
 import functools
 
+import mmpose
+from mmengine.utils import digit_version
+
 
 def record_crop() -> None:
     """Let ``TopdownAffine`` say which part of the image it cut out.
@@ -11,7 +14,8 @@ def record_crop() -> None:
     from mmpose.datasets.transforms import TopdownAffine
 
     stock = TopdownAffine.transform
-    if hasattr(stock, '__wrapped__'):
+    new = digit_version(mmpose.__version__) >= digit_version('1.2.0')
+    if new or hasattr(stock, '__wrapped__'):
         return
 
     @functools.wraps(stock)
@@ -19,8 +23,8 @@ def record_crop() -> None:
         results = stock(self, results)
         if results is not None:
             # by now with the aspect ratio of the crop
-            results.setdefault('input_center', results['bbox_center'][0])
-            results.setdefault('input_scale', results['bbox_scale'][0])
+            results['input_center'] = results['bbox_center'][0]
+            results['input_scale'] = results['bbox_scale'][0]
         return results
 
     TopdownAffine.transform = transform
