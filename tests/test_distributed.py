@@ -65,9 +65,17 @@ def folder(coco_folder):
         auto_scale_lr=dict(base_batch_size=2),
     )
     Config(cfg).dump(folder / 'config.py')
-    # mmengine's launcher chooses a GPU before anything else
+    # mmengine's launcher chooses a GPU before anything else, and leaves the process
+    # group open at exit, where threads of gloo at times abort a process that is done
     (folder / 'cpu_processes.py').write_text(
-        'import torch\ntorch.cuda.set_device = lambda device: None\n'
+        'import atexit\n'
+        'import torch\n'
+        'from torch import distributed\n'
+        'torch.cuda.set_device = lambda device: None\n'
+        '@atexit.register\n'
+        'def close():\n'
+        '    if distributed.is_initialized():\n'
+        '        distributed.destroy_process_group()\n'
     )
     return folder
 
@@ -167,6 +175,7 @@ def save_gradients(rank, folder, processes):
     found = gradients(folder, samples, rank, processes)
     if rank == 0:
         torch.save(found, folder / 'gradients.pth')
+    torch.distributed.destroy_process_group()
 
 
 def test_gradients_do_not_depend_on_the_number_of_processes(folder):
@@ -226,6 +235,7 @@ def map_index(rank, folder):
     )
     (folder / f'{rank}.json').write_text(json.dumps(list(loader)))
     torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
