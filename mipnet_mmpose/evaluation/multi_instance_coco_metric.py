@@ -4,7 +4,6 @@ from collections import OrderedDict, defaultdict
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
-from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
 from mmpose.evaluation import functional
 from mmpose.evaluation.metrics import CocoMetric
@@ -13,6 +12,7 @@ from xtcocotools.coco import COCO
 
 from .coco_keypoint_eval import CocoKeypointEval
 from .merge_poses import score_poses, suppress_poses
+from .pad_results import pad_results
 
 STATS = ['AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)']
 STATS += ['AR', 'AR .5', 'AR .75', 'AR (M)', 'AR (L)']
@@ -85,11 +85,7 @@ class MultiInstanceCocoMetric(CocoMetric):
 
     def evaluate(self, size: int) -> Dict[str, float]:
         """Evaluate what all processes have stored, see ``CocoMetric.evaluate``."""
-        if get_world_size() > 1:
-            # mmengine before 0.10.3 loses what a process has more than another;
-            # what is repeated here counts once
-            missing = -(-size // get_world_size()) - len(self.results)
-            self.results += self.results[-1:] * missing
+        pad_results(self.results, size)
         return super().evaluate(size)
 
     def compute_metrics(self, results: list) -> Dict[str, float]:

@@ -6,6 +6,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmpose.registry import METRICS
 
+from .pad_results import pad_results
+
 
 @METRICS.register_module()
 class PrimaryInstanceMetric(BaseMetric):
@@ -56,6 +58,7 @@ class PrimaryInstanceMetric(BaseMetric):
 
     def evaluate(self, size: int) -> Dict[str, float]:
         """As the stock metric."""
+        pad_results(self.metric.results, size)
         return self.metric.evaluate(size)
 
     def _primary(self, sample: dict) -> dict:

@@ -110,20 +110,24 @@ def test_list_of_metrics_keeps_prefixes_and_drops_padding():
     assert evaluate(ours, samples, size=9) == expected
 
 
-def evaluate_rank(rank, folder):
+def evaluate_rank(rank, folder, padded):
     dist.init_process_group(
         'gloo', init_method=f'file://{folder}/init', rank=rank, world_size=2
     )
     samples = box_samples(num=11)
-    samples.append(samples[0])  # padding
+    samples += samples[:1] if padded else []
     metrics = [primary(metric) for metric in STOCK[4:6]]
     result = evaluate(metrics, samples[rank::2], size=11)
     (folder / f'{rank}.json').write_text(json.dumps(result))
 
 
-def test_two_processes_give_the_result_of_one(tmp_path):
+@pytest.mark.parametrize('padded', [True, False])
+def test_two_processes_give_the_result_of_one(tmp_path, padded):
     context = torch.multiprocessing.get_context('fork')
-    ranks = [context.Process(target=evaluate_rank, args=(i, tmp_path)) for i in (0, 1)]
+    ranks = [
+        context.Process(target=evaluate_rank, args=(i, tmp_path, padded))
+        for i in range(2)
+    ]
     for rank in ranks:
         rank.start()
     for rank in ranks:
