@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -349,6 +350,17 @@ def test_interrupted_run_starts_over(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path / 'a')) == names
     for name in ('annotations.json', 'detections.json', 'images/000001.jpg'):
         assert filecmp.cmp(tmp_path / 'a' / name, tmp_path / 'b' / name, False)
+
+
+def test_workers_end_with_their_killed_parent(tmp_path):
+    command = [sys.executable, str(TOOL), str(tmp_path), '--images', '100000']
+    pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen([*command, '--workers', '2'], **pipe)
+    while process.poll() is None and not list(tmp_path.glob('images/*')):
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=60)  # ends when nobody holds the pipes any more
+    assert not (tmp_path / 'annotations.json').exists()
 
 
 def test_files_of_others_are_left_alone(tmp_path):

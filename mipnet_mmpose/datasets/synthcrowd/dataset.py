@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor
 
 import cv2
@@ -133,7 +134,14 @@ def _make(job):
 
 def _start_worker():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports Ctrl-C
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
+
+
+def _end_with_parent():
+    """A worker whose parent was killed would wait for work for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _results(jobs, workers):
