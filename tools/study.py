@@ -573,7 +573,10 @@ def main():
     make_data(args)
     path = args.out / 'runs.jsonl'
     results = {result['run']: result for result in read_lines(path)}
-    todo = [name for name in args.runs or plan if name not in results]
+    wanted = set(args.runs or plan)
+    wanted |= {plan[name]['start'] for name in wanted}
+    # in this order: a run that waits for its start holds one of the workers
+    todo = [name for name in plan if name in wanted - set(results)]
     for name in todo:  # here: mmengine cannot read configs in several threads
         write_config(args, name)
     ready = {name: Event() for name in todo}

@@ -69,6 +69,20 @@ def test_unknown_runs_are_named(monkeypatch, tmp_path):
         study.main()
 
 
+def test_the_start_of_a_run_comes_before_it(monkeypatch, tmp_path):
+    """With one worker, which would wait for it for ever."""
+    order = []
+    monkeypatch.setattr(study, 'make_data', lambda args: None)
+    monkeypatch.setattr(study, 'report', lambda args, results: None)
+    monkeypatch.setattr(
+        study, 'run_one', lambda args, name: order.append(name) or dict(run=name)
+    )
+    argv = ['study', '--out', str(tmp_path), '--runs', 'longer-1', 'neck-0']
+    monkeypatch.setattr(sys, 'argv', argv)
+    study.main()
+    assert order == ['pretrained', 'neck-0', 'longer-1']
+
+
 def test_runs_of_other_settings_are_not_mixed(args):
     args.images, args.test_images = 4000, 500
     study.check_settings(args)
