@@ -510,7 +510,7 @@ def plot_thinned(path, results):
             axes.plot(NMS_THRESHOLDS, values.mean(axis=0), label=label, **style)
         axes.invert_xaxis()
         axes.set(title=strength, xlabel='IoU of box NMS (stricter to the right)')
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * axes.dataLim.y1)
         axes.grid(alpha=0.3)
         axes.spines[['top', 'right']].set_visible(False)
     grid[0].set_ylabel('AP, detections')
