@@ -358,6 +358,7 @@ def test_workers_end_with_their_killed_parent(tmp_path):
     process = subprocess.Popen([*command, '--workers', '2'], **pipe)
     while process.poll() is None and not list(tmp_path.glob('images/*')):
         time.sleep(0.05)
+    assert process.poll() is None, process.stderr.read()
     process.kill()
     process.communicate(timeout=60)  # ends when nobody holds the pipes any more
     assert not (tmp_path / 'annotations.json').exists()
