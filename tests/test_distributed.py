@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,7 +81,12 @@ def folder(coco_folder):
     return folder
 
 
-def launch(folder, *command):
+def launch(folder, *command, attempts=2):
+    """What a command prints; it must end well.
+
+    Once more, with a warning, where gloo aborts a process that has done its work: see
+    docs/distributed.md.
+    """
     paths = [str(REPO), str(folder), os.environ.get('PYTHONPATH', '')]
     env = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1')
     with socket.socket() as free:
@@ -95,6 +101,10 @@ def launch(folder, *command):
         stderr=subprocess.STDOUT,
         text=True,
     )
+    abort = 'terminate called without an active exception'
+    if result.returncode and abort in result.stdout and attempts > 1:
+        warnings.warn(f'gloo: {abort}; launched again', stacklevel=2)
+        return launch(folder, *command, attempts=attempts - 1)
     assert result.returncode == 0, result.stdout[-4000:]
     return result.stdout
 
