@@ -5,8 +5,8 @@ import os
 import socket
 import subprocess
 import sys
-import warnings
 import tempfile
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
