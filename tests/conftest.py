@@ -57,13 +57,14 @@ def real_data():
 
 
 def load_tool(name):
-    """A script of ``tools/`` as a module, with the scripts it imports."""
-    tools = str(REPO / 'tools')
-    sys.path.insert(0, tools)
+    """A script of ``tools/`` or ``studies/`` as a module, with those it imports."""
+    folders = [str(REPO / folder) for folder in ('tools', 'studies')]
+    sys.path[:0] = folders
     try:
         return importlib.import_module(name)
     finally:
-        sys.path.remove(tools)
+        for folder in folders:
+            sys.path.remove(folder)
 
 
 def stock_config_file(name):

@@ -14,7 +14,7 @@ from mmpose.evaluation.functional import oks_nms as stock_oks_nms
 from mipnet_mmpose.apis.boxes import check_boxes
 from mipnet_mmpose.datasets.siblings import SiblingIndex
 from mipnet_mmpose.evaluation import oks_nms, score_poses, soft_oks_nms, suppress_poses
-from mipnet_mmpose.evaluation.oks_nms import COCO_SIGMAS
+from mipnet_mmpose.evaluation.oks import COCO_SIGMAS
 from mipnet_mmpose.models.mimb import encode_lambdas, fold, unfold
 from mipnet_mmpose.visualization import draw_poses
 

@@ -187,7 +187,7 @@ def test_a_file_that_could_not_be_written_leaves_the_old_one(tmp_path):
 
 
 def test_a_line_that_was_cut_off_is_removed(tmp_path):
-    read_lines = load_tool('coverage').read_lines
+    read_lines = load_tool('stock_configs').read_lines
     path = tmp_path / 'runs.jsonl'
     assert read_lines(path) == []
     path.write_text(json.dumps(dict(run='a')) + '\n' + '{"run": "b", "AP')

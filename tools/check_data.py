@@ -28,8 +28,8 @@ from mmpose.structures import MultilevelPixelData
 from mipnet_mmpose.datasets import GenerateMultiInstanceTarget, MultiInstanceDataset
 from mipnet_mmpose.datasets.image_paths import paths_outside
 from mipnet_mmpose.datasets.multi_instance_dataset import is_stock, walk_datasets
-from mipnet_mmpose.datasets.synthcrowd.scene import box_ious
 from mipnet_mmpose.datasets.transforms.multi_instance_target import count_in_crop
+from mipnet_mmpose.synthcrowd.scene import box_ious
 from mipnet_mmpose.visualization import COLORS, draw_poses
 from mipnet_mmpose.whole_files import written_whole
 

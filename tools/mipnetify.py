@@ -16,9 +16,9 @@ import mipnet_mmpose  # noqa: F401 (before mmpose.models)
 import mmpose
 from mmengine.config import Config
 
-from mipnet_mmpose.config_text import config_text
-from mipnet_mmpose.mimb_places import MIMB_PLACES, parse_place
 from mipnet_mmpose.mipnetify import mipnet_changes
+from mipnet_mmpose.mipnetify.config_text import config_text
+from mipnet_mmpose.mipnetify.places import MIMB_PLACES, parse_place
 from mipnet_mmpose.whole_files import write_text
 
 STOCK = Path(mmpose.__file__).resolve().parent / '.mim/configs'

@@ -10,7 +10,6 @@ from concurrent.futures.process import BrokenProcessPool
 _PACKAGE = os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
     'mipnet_mmpose',
-    'datasets',
     'synthcrowd',
 )
 
@@ -23,7 +22,7 @@ def _load_generator():
     """
     name = 'mipnet_synthcrowd'
     if not os.path.isdir(_PACKAGE):  # the script was copied out of the repository
-        return importlib.import_module('mipnet_mmpose.datasets.synthcrowd')
+        return importlib.import_module('mipnet_mmpose.synthcrowd')
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(
             name, os.path.join(_PACKAGE, '__init__.py')

@@ -6,8 +6,8 @@ from typing import Dict, List, Optional, Sequence, Set
 
 import numpy as np
 
-from ..datasets.synthcrowd.scene import box_ious
 from ..evaluation.coco_keypoint_eval import CocoKeypointEval
+from ..synthcrowd.scene import box_ious
 from .people import People
 from .tested_model import CompareError, TestedModel, rows_by_key
 

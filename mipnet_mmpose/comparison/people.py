@@ -3,7 +3,7 @@ from typing import Any, List, Optional, Sequence, Set
 import numpy as np
 from mmpose.evaluation.metrics import CocoMetric
 
-from ..datasets.synthcrowd.scene import box_ious, crowd_index
+from ..synthcrowd.scene import box_ious, crowd_index
 
 
 class People:

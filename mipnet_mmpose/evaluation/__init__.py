@@ -2,7 +2,7 @@ from .merge_poses import score_poses, suppress_poses
 from .multi_instance_coco_metric import MultiInstanceCocoMetric
 from .multi_instance_coco_wholebody_metric import MultiInstanceCocoWholeBodyMetric
 from .multi_instance_posetrack18_metric import MultiInstancePoseTrack18Metric
-from .oks_nms import oks, oks_nms, soft_oks_nms
+from .oks import oks, oks_nms, soft_oks_nms
 from .primary_instance_metric import PrimaryInstanceMetric
 
 __all__ = [

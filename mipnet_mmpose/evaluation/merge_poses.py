@@ -8,7 +8,7 @@ from typing import Optional
 
 import numpy as np
 
-from .oks_nms import oks_nms, soft_oks_nms
+from .oks import oks_nms, soft_oks_nms
 
 SUPPRESSIONS = {'oks_nms': oks_nms, 'soft_oks_nms': soft_oks_nms}
 

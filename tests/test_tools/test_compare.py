@@ -22,7 +22,7 @@ from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
 from mipnet_mmpose.comparison import METRICS, People, cost, figures
-from mipnet_mmpose.evaluation.oks_nms import COCO_SIGMAS
+from mipnet_mmpose.evaluation.oks import COCO_SIGMAS
 
 from ..conftest import (
     REPO,

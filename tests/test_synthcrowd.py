@@ -12,21 +12,21 @@ import cv2
 import numpy as np
 import pytest
 
-from mipnet_mmpose.datasets.synthcrowd import (
+from mipnet_mmpose.synthcrowd import (
     body,
     dataset,
     generate_image,
     render,
     scene,
 )
-from mipnet_mmpose.datasets.synthcrowd.dataset import (
+from mipnet_mmpose.synthcrowd.dataset import (
     front_boxes,
     generate,
     simulate_detector,
     suppress,
 )
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'synthcrowd.py'
+TOOL = Path(__file__).parents[1] / 'tools' / 'synthcrowd.py'
 
 
 def run_tool(*args):

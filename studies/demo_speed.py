@@ -44,7 +44,7 @@ def make_video(path, frames, size=(640, 480), margin=40):
     import cv2
     import numpy as np
 
-    from mipnet_mmpose.datasets.synthcrowd import generate_image
+    from mipnet_mmpose.synthcrowd import generate_image
 
     width, height = size
     large = (width + 2 * margin, height + 2 * margin)

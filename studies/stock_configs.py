@@ -51,13 +51,13 @@ from mmpose.registry import DATASETS, MODELS
 from tqdm import tqdm
 
 from mipnet_mmpose import MIMB
-from mipnet_mmpose.config_text import apply_changes, config_text
-from mipnet_mmpose.mimb_places import MIMB_PLACES
 from mipnet_mmpose.mipnetify import (
     crop_size,
     mipnet_changes,
     mipnetify,
 )
+from mipnet_mmpose.mipnetify.config_text import apply_changes, config_text
+from mipnet_mmpose.mipnetify.places import MIMB_PLACES
 from mipnet_mmpose.models.mimb import map_features
 from mipnet_mmpose.whole_files import write_text
 
@@ -70,7 +70,7 @@ def parse_args():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--out', type=Path, default=Path('work_dirs/coverage/results.jsonl')
+        '--out', type=Path, default=Path('work_dirs/stock_configs/results.jsonl')
     )
     parser.add_argument('--doc', type=Path, help='Markdown file for the table')
     parser.add_argument(
@@ -459,11 +459,11 @@ DOCUMENT = """\
 
 Every 2D config of MMPose {version} with a `TopdownPoseEstimator`, as
 `tools/mipnetify.py` turns it into a MIPNet. What is checked of each stands at the top
-of `tools/coverage.py`. The networks are untrained and the people made up: a config that
-passes trains and answers, how well is another question.
+of `studies/stock_configs.py`. The networks are untrained and the people made up: a
+config that passes trains and answers, how well is another question.
 
 ```shell
-python tools/coverage.py --doc docs/coverage.md   # 1 to 2 hours of a core; resumes
+python studies/stock_configs.py --doc docs/coverage.md  # 1 to 2 hours; resumes
 ```
 
 **{passed} of {tried} configs pass ({percent:.1f} %).** The longest of the written
@@ -549,7 +549,7 @@ def main():
     args = parse_args()
     jobs = plan(top_down_configs(args.only))
     if not jobs:
-        sys.exit(f'coverage: no top-down config matches --only {args.only}')
+        sys.exit(f'stock_configs: no top-down config matches --only {args.only}')
     results = {}
     if args.out.is_file():
         results = {r['config']: r for r in read_lines(args.out)}

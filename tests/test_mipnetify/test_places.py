@@ -5,10 +5,10 @@ import torch
 from mmpose.registry import MODELS
 
 from mipnet_mmpose import MIMB, use_lambdas
-from mipnet_mmpose.mimb_places import MIMB_PLACES, default_places, parse_place
+from mipnet_mmpose.mipnetify.places import MIMB_PLACES, default_places, parse_place
 from mipnet_mmpose.models.mimb import map_features
 
-from .conftest import hrnet_config, needs_registered
+from ..conftest import hrnet_config, needs_registered
 
 STAGES = dict(
     num_modules=(1, 1),

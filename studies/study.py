@@ -19,18 +19,18 @@ from pathlib import Path
 from threading import Event
 
 import numpy as np
-from coverage import read_lines, table
 from mmengine import load
 from mmengine.config import Config
 from model_zoo import fill_tables
 from quickstart import mmpose_tool
+from stock_configs import read_lines, table
 from tqdm import tqdm
 
 from mipnet_mmpose.comparison import People, TestedModel
 from mipnet_mmpose.comparison.figures import evaluate, similarity, suppress_boxes
 from mipnet_mmpose.comparison.tested_model import rows_by_key
-from mipnet_mmpose.datasets.synthcrowd.scene import box_ious
-from mipnet_mmpose.evaluation.oks_nms import COCO_SIGMAS
+from mipnet_mmpose.evaluation.oks import COCO_SIGMAS
+from mipnet_mmpose.synthcrowd.scene import box_ious
 from mipnet_mmpose.whole_files import write_text, written_whole
 
 REPO = Path(__file__).resolve().parents[1]

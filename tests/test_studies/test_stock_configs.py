@@ -1,4 +1,4 @@
-"""What tools/coverage.py finds, plans and writes."""
+"""What studies/stock_configs.py finds, plans and writes."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from mmpose.registry import DATASETS
 
 from ..conftest import load_tool, needs_registered, stock_config_file
 
-coverage = load_tool('coverage')
+stock_configs = load_tool('stock_configs')
 made_up_samples = load_tool('made_up_samples')
 BODY = 'body_2d_keypoint'
 SIMCC = f'{BODY}/simcc/coco/simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192.py'
@@ -54,15 +54,15 @@ def test_made_up_people_have_the_keypoints_of_the_subset(subset, count, tmp_path
 
 
 def test_a_config_that_works_passes():
-    cfg = Config.fromfile(coverage.STOCK / SIMCC)
-    first, second = coverage.plan([(SIMCC, cfg), ('another', cfg)])
+    cfg = Config.fromfile(stock_configs.STOCK / SIMCC)
+    first, second = stock_configs.plan([(SIMCC, cfg), ('another', cfg)])
     assert first == job(SIMCC, wheres=['neck', 'backbone'], warm=['neck', 'backbone'])
     assert second == job('another')
-    result = json.loads(json.dumps(coverage.cover(first)))
+    result = json.loads(json.dumps(stock_configs.cover(first)))
     assert result['status'] == 'passed'
     assert result['neck']['siblings'] == result['backbone']['siblings'] == 2
     assert 1 < result['backbone']['cost']['ratio'] < 2
-    text = coverage.document([result])
+    text = stock_configs.document([result])
     assert '**1 of 1 configs pass (100.0 %).**' in text
     row = re.search(r'^\| MobileNetV2 \| 1 \| 1 \| 1\.48 \| (\S+) \|$', text, re.M)
     assert float(row[1]) < 1e-6
@@ -70,7 +70,7 @@ def test_a_config_that_works_passes():
 
 def test_what_fails_says_whose_fault_it_is(monkeypatch):
     stock_config_file(DWPOSE)
-    results = [coverage.cover(job(HAND5)), coverage.cover(job(DWPOSE))]
+    results = [stock_configs.cover(job(HAND5)), stock_configs.cover(job(DWPOSE))]
     stock, refused = results
     assert stock['status'] == 'failed in MMPose'
     assert 'fails on it too, KeyError' in stock['reason']
@@ -80,12 +80,12 @@ def test_what_fails_says_whose_fault_it_is(monkeypatch):
     def wrong(*args):
         raise AssertionError('the loss is nan')
 
-    monkeypatch.setattr(coverage, 'check', wrong)
-    monkeypatch.setattr(coverage, 'stock_error', lambda cfg: None)
-    results.append(coverage.cover(job(SIMCC)))
+    monkeypatch.setattr(stock_configs, 'check', wrong)
+    monkeypatch.setattr(stock_configs, 'stock_error', lambda cfg: None)
+    results.append(stock_configs.cover(job(SIMCC)))
     assert results[-1]['status'] == 'failed'
     results[0]['neck'] = dict(lines=30)
-    text = coverage.document(results)
+    text = stock_configs.document(results)
     assert '**0 of 2 configs pass (0.0 %).**' in text
     assert 'the loss is nan (test_coverage.py:' in text
     for result in results:
@@ -93,21 +93,23 @@ def test_what_fails_says_whose_fault_it_is(monkeypatch):
 
 
 def test_what_people_wrote_is_kept(tmp_path):
-    path = tmp_path / 'coverage.md'
-    assert coverage.learnt_section(path) == ''
+    path = tmp_path / 'stock_configs.md'
+    assert stock_configs.learnt_section(path) == ''
     passed = dict(job(SIMCC), status='passed', neck=dict(lines=30), family='CSPNeXt')
-    section = coverage.LEARNT + '\nIt is.\n\n'
-    path.write_text(coverage.document([passed], section))
-    assert coverage.learnt_section(path) == section
+    section = stock_configs.LEARNT + '\nIt is.\n\n'
+    path.write_text(stock_configs.document([passed], section))
+    assert stock_configs.learnt_section(path) == section
     text = path.read_text()
-    assert text == coverage.document([passed], coverage.learnt_section(path))
+    assert text == stock_configs.document([passed], stock_configs.learnt_section(path))
 
 
 def test_configs_of_one_pose_per_box_are_found():
-    names = [name for name, _ in coverage.top_down_configs(f'{BODY}/*/coco/*vipnas*')]
+    names = [
+        name for name, _ in stock_configs.top_down_configs(f'{BODY}/*/coco/*vipnas*')
+    ]
     assert [name.split('/')[-1] for name in names] == [
         'simcc_vipnas-mbv3_8xb64-210e_coco-256x192.py',
         'td-hm_vipnas-mbv3_8xb64-210e_coco-256x192.py',
         'td-hm_vipnas-res50_8xb64-210e_coco-256x192.py',
     ]
-    assert not list(coverage.top_down_configs(f'{BODY}/dekr/coco/*.py'))
+    assert not list(stock_configs.top_down_configs(f'{BODY}/dekr/coco/*.py'))

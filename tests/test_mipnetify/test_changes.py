@@ -2,16 +2,15 @@
 
 import copy
 import re
-import sys
 
 import pytest
 import torch
 from mmengine.config import Config
 
-from mipnet_mmpose import mipnetify
-from mipnet_mmpose.mimb_places import MIMB_PLACES, parse_place
+from mipnet_mmpose.mipnetify import changes, mipnetify
+from mipnet_mmpose.mipnetify.places import MIMB_PLACES, parse_place
 
-from .conftest import (
+from ..conftest import (
     REPO,
     coco_dataset_config,
     estimator_config,
@@ -21,8 +20,7 @@ from .conftest import (
 )
 
 tool = load_tool('mipnetify')
-coverage = load_tool('coverage')
-module = sys.modules['mipnet_mmpose.mipnetify']
+stock_configs = load_tool('stock_configs')
 DRY_RUNS = {}
 CHANGED = {
     'custom_imports',
@@ -65,7 +63,7 @@ STOCK = {
 def dry_runs_once(monkeypatch):
     """A stock model is run once for all tests, not for each use of it."""
     for name in ('_neck_channels', '_backbone_places'):
-        monkeypatch.setattr(module, name, once(getattr(module, name)))
+        monkeypatch.setattr(changes, name, once(getattr(changes, name)))
 
 
 def once(dry_run):
@@ -216,7 +214,7 @@ LIGHT = [
 @pytest.mark.parametrize(('stock', 'where'), LIGHT)
 def test_it_trains_and_answers_n_poses_per_box(stock, where, tmp_path):
     cfg = Config.fromfile(tool.STOCK / stock)
-    result = coverage.check(stock, cfg, where, tmp_path)
+    result = stock_configs.check(stock, cfg, where, tmp_path)
     assert result['siblings'] == 2
 
 
@@ -269,7 +267,7 @@ def test_a_warm_start_leaves_lambda_0_as_the_stock_model(head):
     cfg.merge_from_dict(lighter)
     assert cfg.model.head.type == head
     torch.manual_seed(0)
-    assert coverage.compare_lambda0(cfg, 'neck') <= 1e-5
+    assert stock_configs.compare_lambda0(cfg, 'neck') <= 1e-5
 
 
 # ----------------------------------------------------------------- what is refused

@@ -9,10 +9,10 @@ from mmengine.registry import DefaultScope
 from mmpose.registry import METRICS, MODELS
 from torch import Tensor, nn
 
+from ..models.dry_run import without_synchronised_norm
+from ..models.mimb import channel_axis, map_features
 from .config_text import Base, Variable, apply_changes
-from .mimb_places import default_places
-from .models.dry_run import without_synchronised_norm
-from .models.mimb import channel_axis, map_features
+from .places import default_places
 
 
 def mipnetify(
@@ -33,7 +33,7 @@ def mipnetify(
         num_instances (int): Poses N per box. Defaults to 2.
         where (str): ``'neck'`` puts the MIMBs behind the backbone and its neck,
             ``'backbone'`` inside the backbone, at the place of its family (see
-            :mod:`mipnet_mmpose.mimb_places`). Defaults to ``'neck'``.
+            :mod:`mipnet_mmpose.mipnetify.places`). Defaults to ``'neck'``.
         insert (Sequence[dict], optional): Other places in the backbone, as for
             :func:`MIMBBackbone`.
         init (str): ``'paper'`` or ``'identity'``, see :class:`MIMB`. Defaults to

@@ -41,7 +41,6 @@ import mipnet_mmpose  # noqa: F401 (before mmpose.models)
 import mmpose
 import numpy as np
 import torch
-from coverage import table, undownloaded
 from made_up_samples import stock_parts
 from mipnetify import STOCK
 from mmengine.config import Config
@@ -53,17 +52,17 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.functional.nms import oks_nms as stock_oks_nms
 from mmpose.registry import DATASETS, METRICS, MODELS
 from model_zoo import fill_tables
+from stock_configs import table, undownloaded
 
-from mipnet_mmpose import mipnetify
 from mipnet_mmpose.comparison.cost import (
     Network,
     count_multiply_adds,
     machine_name,
     time_in_turn,
 )
-from mipnet_mmpose.datasets.synthcrowd import generate
 from mipnet_mmpose.evaluation import oks_nms
-from mipnet_mmpose.mipnetify import crop_size
+from mipnet_mmpose.mipnetify import crop_size, mipnetify
+from mipnet_mmpose.synthcrowd import generate
 from mipnet_mmpose.whole_files import write_text
 
 HEATMAP = 'body_2d_keypoint/topdown_heatmap/coco/td-hm_'

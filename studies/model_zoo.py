@@ -316,7 +316,7 @@ def main(argv=None):
     if args.check:
         problems = stale_files()
         if problems:
-            sys.exit('\n'.join([*problems, 'run python tools/model_zoo.py']))
+            sys.exit('\n'.join([*problems, 'run python studies/model_zoo.py']))
         return
     MMLogger.get_instance('model_zoo', log_level='ERROR')  # not each layer it skips
     known = {}

@@ -1,4 +1,4 @@
-"""What tools/benchmark.py measures, keeps and writes."""
+"""What studies/benchmark.py measures, keeps and writes."""
 
 import json
 import subprocess

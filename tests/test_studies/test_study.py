@@ -1,7 +1,6 @@
 """What the study trains, and how its figures are made of the poses."""
 
 import argparse
-import importlib
 import json
 import sys
 
@@ -9,11 +8,10 @@ import numpy as np
 import pytest
 from mmengine import dump
 
-from ..conftest import REPO, person
-from .test_compare import people_of
+from ..conftest import load_tool, person
+from ..test_tools.test_compare import people_of
 
-sys.path.insert(0, str(REPO / 'tools'))
-study = importlib.import_module('study')
+study = load_tool('study')
 
 
 @pytest.fixture
