@@ -29,8 +29,8 @@ from tqdm import tqdm
 from mipnet_mmpose.comparison import People, TestedModel
 from mipnet_mmpose.comparison.figures import evaluate, similarity, suppress_boxes
 from mipnet_mmpose.comparison.tested_model import rows_by_key
-from mipnet_mmpose.evaluation.oks import COCO_SIGMAS
-from mipnet_mmpose.synthcrowd.scene import box_ious
+from mipnet_mmpose.evaluation.boxes import annotated_boxes, box_iou
+from mipnet_mmpose.evaluation.oks import oks
 from mipnet_mmpose.whole_files import write_text, written_whole
 
 REPO = Path(__file__).resolve().parents[1]
@@ -332,15 +332,14 @@ def whom_boxes_answer(args, name):
     found = []
     for sample in load(file):
         poses, pair = sample['pred_instances'], pairs[sample['img_id']]
-        x, y, w, h = np.array([ann['bbox'] for ann in pair], float).T
-        corners = np.stack([x, y, x + w, y + h], axis=1)
-        ious = box_ious(np.asarray(poses['bboxes'][:1], float), corners)[0]
+        ious = box_iou(poses['bboxes'][:1], annotated_boxes(pair))[0]
         if len(pair) < 2 or ious.max() < 0.6:
             continue
         pair = sorted(pair, key=lambda ann: ious[pair.index(ann)], reverse=True)
-        oks = np.array([labelled_oks(poses['keypoints'], ann) for ann in pair])
-        own, other = np.where((oks >= FOUND) & (oks == oks.max(axis=0)), 1.0, 0.0)
-        second = [other[1], own[1]] if oks.shape[1] > 1 else [0.0, 0.0]
+        alike = np.array([labelled_oks(poses['keypoints'], ann) for ann in pair])
+        hits = (alike >= FOUND) & (alike == alike.max(axis=0))
+        own, other = np.where(hits, 1.0, 0.0)
+        second = [other[1], own[1]] if len(own) > 1 else [0.0, 0.0]
         found.append([own[0], other[0], 1 - own[0] - other[0], *second])
     return np.mean(found, axis=0).tolist()
 
@@ -348,9 +347,7 @@ def whom_boxes_answer(args, name):
 def labelled_oks(poses, ann):
     """COCO's OKS of poses (N, 17, 2) with an annotated person, (N,)."""
     truth = np.reshape(ann['keypoints'], (17, 3))
-    square = ((np.asarray(poses) - truth[:, :2]) ** 2).sum(axis=-1)
-    error = square / (2 * COCO_SIGMAS) ** 2 / ann['area'] / 2
-    return np.exp(-error)[:, truth[:, 2] > 0].mean(axis=-1)
+    return oks(np.asarray(poses), truth[:, :2], ann['area'], labelled=truth[:, 2] > 0)
 
 
 # -------------------------------------------------------------------------- the tables

@@ -19,6 +19,7 @@ from mipnet_mmpose.synthcrowd import (
     render,
     scene,
 )
+from mipnet_mmpose.synthcrowd.crowding import crowd_index
 from mipnet_mmpose.synthcrowd.dataset import (
     front_boxes,
     generate,
@@ -229,8 +230,8 @@ def test_crowd_index_is_that_of_crowdpose():
     left = person([0, 0, 10, 10], (2, 2), (8, 8))
     right = person([6, 0, 10, 10], (7, 7), (12, 2), (14, 9))
     # One of three joints of `right` in `left`'s box (1/2), one of two back (1/3).
-    assert scene.crowd_index([left, right]) == pytest.approx((1 / 2 + 1 / 3) / 2)
-    assert scene.crowd_index([left]) == 0
+    assert crowd_index([left, right]) == pytest.approx((1 / 2 + 1 / 3) / 2)
+    assert crowd_index([left]) == 0
 
 
 def test_detector_loses_overlapped_people_and_keeps_isolated_ones(coco, crowd):

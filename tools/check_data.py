@@ -29,7 +29,7 @@ from mipnet_mmpose.datasets import GenerateMultiInstanceTarget, MultiInstanceDat
 from mipnet_mmpose.datasets.image_paths import paths_outside
 from mipnet_mmpose.datasets.multi_instance_dataset import is_stock, walk_datasets
 from mipnet_mmpose.datasets.transforms.multi_instance_target import count_in_crop
-from mipnet_mmpose.synthcrowd.scene import box_ious
+from mipnet_mmpose.evaluation.boxes import box_iou
 from mipnet_mmpose.visualization import COLORS, draw_poses
 from mipnet_mmpose.whole_files import written_whole
 
@@ -287,7 +287,7 @@ def largest_ious(image_paths, boxes):
         members[path].append(i)
     largest = np.zeros(len(boxes))
     for group in members.values():
-        ious = box_ious(boxes[group], boxes[group])
+        ious = box_iou(boxes[group], boxes[group])
         np.fill_diagonal(ious, 0)
         largest[group] = ious.max(axis=1)
     return largest

@@ -6,8 +6,9 @@ from typing import Dict, List, Optional, Sequence, Set
 
 import numpy as np
 
+from ..evaluation.boxes import box_nms
 from ..evaluation.coco_keypoint_eval import CocoKeypointEval
-from ..synthcrowd.scene import box_ious
+from ..evaluation.oks import oks
 from .people import People
 from .tested_model import CompareError, TestedModel, rows_by_key
 
@@ -107,9 +108,7 @@ def similarity(keypoints: np.ndarray, ann: dict, model: TestedModel) -> np.ndarr
     """COCO's OKS of poses (..., K, 2) with an annotated person, (...)."""
     truth = np.reshape(ann['keypoints'], (-1, 3))
     area = ann['area'] if model.metric.use_area else np.prod(ann['bbox'][2:]) * 0.53
-    square = ((keypoints - truth[:, :2]) ** 2).sum(axis=-1)
-    error = square / (2 * model.sigmas) ** 2 / (area + np.spacing(1)) / 2
-    return np.exp(-error[..., truth[:, 2] > 0]).mean(axis=-1)
+    return oks(keypoints, truth[:, :2], area, model.sigmas, truth[:, 2] > 0)
 
 
 def best_choice(people: People, model: TestedModel, owners: Owners) -> np.ndarray:
@@ -172,12 +171,9 @@ def check_figures(figures: dict, models: Models) -> None:
 def suppress_boxes(model: TestedModel, threshold: float) -> np.ndarray:
     """Which boxes a greedy NMS keeps, by score and then by area, bool (B, )."""
     kept = np.zeros(len(model.images), bool)
-    sizes = (model.boxes[:, 2:] - model.boxes[:, :2]).prod(axis=1)
-    for boxes in rows_by_key(model.images).values():
-        boxes = boxes[np.lexsort([-sizes[boxes], -model.box_scores[boxes]])]
-        ious = box_ious(model.boxes[boxes], model.boxes[boxes])
-        for i, box in enumerate(boxes):
-            kept[box] = not (ious[i, :i][kept[boxes[:i]]] > threshold).any()
+    for rows in rows_by_key(model.images).values():
+        best = box_nms(model.boxes[rows], model.box_scores[rows], threshold)
+        kept[rows[best]] = True
     return kept
 
 

@@ -3,7 +3,8 @@ from typing import Any, List, Optional, Sequence, Set
 import numpy as np
 from mmpose.evaluation.metrics import CocoMetric
 
-from ..synthcrowd.scene import box_ious, crowd_index
+from ..evaluation.boxes import annotated_boxes, box_iou
+from ..evaluation.crowding import crowd_index
 
 
 class People:
@@ -28,8 +29,8 @@ class People:
                 self.by_image[ann['image_id']].append(ann)
         self.overlap, self.crowding = {}, {}
         for image, people in self.by_image.items():
-            boxes = _corners(people)
-            ious = box_ious(boxes, boxes)
+            boxes = annotated_boxes(people)
+            ious = box_iou(boxes, boxes)
             np.fill_diagonal(ious, 0)
             largest = ious.max(axis=1, initial=0)
             self.overlap.update(zip((ann['id'] for ann in people), largest))
@@ -60,13 +61,7 @@ class People:
         owners = []
         for image, box in zip(images, boxes):
             people = self.by_image[image]
-            ious = box_ious(box[None], _corners(people))[0]
+            ious = box_iou(box[None], annotated_boxes(people))[0]
             best = ious.argmax() if len(ious) else None
             owners.append(people[best] if len(ious) and ious[best] > 0 else None)
         return owners
-
-
-def _corners(people: Sequence[dict]) -> np.ndarray:
-    """Left, top, right, bottom of P annotated boxes, (P, 4)."""
-    boxes = np.array([ann['bbox'] for ann in people], float).reshape(-1, 4)
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)

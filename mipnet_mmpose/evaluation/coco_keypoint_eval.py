@@ -3,6 +3,8 @@ from typing import Any, List, Sequence
 import numpy as np
 from xtcocotools.cocoeval import COCOeval
 
+from .oks import oks
+
 FIELDS = {
     'keypoints_foot': ['foot_kpts'],
     'keypoints_face': ['face_kpts'],
@@ -34,24 +36,18 @@ class CocoKeypointEval(COCOeval):
         if not gts or not dts:
             return []
         poses = self._keypoints(dts)[..., :2]
-        variances = (self.sigmas * 2) ** 2
-        oks = np.zeros((len(dts), len(gts)))
+        found = np.zeros((len(dts), len(gts)))
         for j, (gt, truth) in enumerate(zip(gts, self._keypoints(gts))):
             left, top, width, height = gt['bbox']
-            labelled = truth[:, 2] > 0
-            if labelled.any():
-                offset = poses - truth[:, :2]
-            else:  # nobody's keypoints: how far outside of the box and its margin
-                labelled = ~labelled
-                low = np.array([left - width, top - height])
-                high = np.array([left + width * 2, top + height * 2])
-                offset = np.maximum(0, low - poses) + np.maximum(0, poses - high)
+            labelled, truth = truth[:, 2] > 0, truth[:, :2]
+            if not labelled.any():
+                # nobody's keypoints: how far outside of the box and its margin
+                labelled = None
+                low = [left - width, top - height]
+                truth = np.clip(poses, low, [left + width * 2, top + height * 2])
             area = gt['area'] if self.use_area else height * width * 0.53
-            square = offset[..., 0] ** 2 + offset[..., 1] ** 2
-            error = square / variances / (area + np.spacing(1)) / 2
-            error = np.ascontiguousarray(error[:, labelled])
-            oks[:, j] = np.exp(-error).sum(axis=1) / error.shape[1]
-        return oks
+            found[:, j] = oks(poses, truth, area, self.sigmas, labelled)
+        return found
 
     def _keypoints(self, anns: List[dict]) -> np.ndarray:
         """Keypoints (A, K, 3) of some annotations or results."""

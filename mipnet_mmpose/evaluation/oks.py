@@ -1,11 +1,11 @@
 """OKS and its non-maximum suppression, one person against all others at once.
 
-They keep exactly what ``oks_nms`` and ``soft_oks_nms`` of MMPose keep, in the
-same order, whose inner loop goes person by person. Of equal scores the later person
-comes first; MMPose leaves that to numpy's sort, which differs between processors.
+The suppressions keep exactly what ``oks_nms`` and ``soft_oks_nms`` of MMPose keep, in
+the same order; MMPose's inner loop goes person by person. Of equal scores the later
+person comes first; MMPose leaves that to numpy's sort, which differs by processor.
 """
 
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 from mmpose.evaluation.functional.nms import _rescore
@@ -17,31 +17,36 @@ COCO_SIGMAS = np.array(
 
 
 def oks(
+    poses: np.ndarray,
     person: np.ndarray,
-    others: np.ndarray,
-    area: float,
-    areas: np.ndarray,
+    area: Union[float, np.ndarray],
     sigmas: Optional[np.ndarray] = None,
+    labelled: Optional[np.ndarray] = None,
 ) -> np.ndarray:
-    """Object keypoint similarity of one person with M others (COCO, Sec. 1.3).
+    """Object keypoint similarity of poses with a person (COCO, Sec. 1.3).
+
+    The mean over the keypoints of ``exp(-d^2 / (2 * area * (2 * sigma)^2))``.
 
     Args:
-        person (np.ndarray): keypoints in pixels, (K, 2).
-        others (np.ndarray): keypoints in pixels, (M, K, 2).
-        area (float): area of the person in square pixels.
-        areas (np.ndarray): areas of the others, (M, ).
+        poses (np.ndarray): keypoints in pixels, (..., K, 2).
+        person (np.ndarray): keypoints in pixels, (K, 2); or one for each pose.
+        area (float | np.ndarray): in square pixels, one or one for each pose.
         sigmas (np.ndarray, optional): per-keypoint constants, (K, ). COCO's
             by default.
+        labelled (np.ndarray, optional): which keypoints count, bool (K, ). All by
+            default.
 
     Returns:
-        np.ndarray: float32 in [0, 1], (M, ).
+        np.ndarray: in [0, 1], (...). Bit for bit what COCOeval computes.
     """
     variances = ((COCO_SIGMAS if sigmas is None else sigmas) * 2) ** 2
-    offset = others - person
+    offset = poses - person
     square = offset[..., 0] ** 2 + offset[..., 1] ** 2
-    scale = (area + areas) / 2 + np.spacing(1)
-    similar = np.exp(-square / variances / scale[:, None] / 2)
-    return (similar.sum(axis=1) / len(person)).astype('f4')
+    error = square / variances / (np.asarray(area) + np.spacing(1))[..., None] / 2
+    if labelled is not None:
+        # numpy adds in another order where the values do not lie side by side
+        error = np.ascontiguousarray(error[..., labelled])
+    return np.exp(-error).sum(axis=-1) / error.shape[-1]
 
 
 def oks_nms(
@@ -68,9 +73,7 @@ def oks_nms(
     while len(order):
         best, order = order[0], order[1:]
         keep.append(best)
-        similar = oks(
-            keypoints[best], keypoints[order], areas[best], areas[order], sigmas
-        )
+        similar = _similar(keypoints, areas, best, order, sigmas)
         order = order[similar <= threshold]
     return np.array(keep, dtype=np.intp)
 
@@ -93,10 +96,14 @@ def soft_oks_nms(
     while len(order) and len(keep) < max_dets:
         best, order = order[0], order[1:]
         keep.append(best)
-        similar = oks(
-            keypoints[best], keypoints[order], areas[best], areas[order], sigmas
-        )
+        similar = _similar(keypoints, areas, best, order, sigmas)
         scores = _rescore(similar, scores[1:], threshold)
         again = scores.argsort(kind='stable')[::-1]
         order, scores = order[again], scores[again]
     return np.array(keep, dtype=np.intp)
+
+
+def _similar(keypoints, areas, best, others, sigmas):
+    """OKS of a person with others, (M, ), in MMPose's precision."""
+    area = (areas[best] + areas[others]) / 2
+    return oks(keypoints[others], keypoints[best], area, sigmas).astype('f4')

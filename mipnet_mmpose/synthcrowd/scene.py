@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from . import backdrop, body, render
+from .crowding import crowd_index
 
 SUPERSAMPLING = 2
 TOLERANCE = 0.02
@@ -109,27 +110,6 @@ def in_range(iou, overlap):
     low, high = overlap
     slack = TOLERANCE if high > 0 and high - low < 2 * TOLERANCE else 0
     return low - slack <= iou <= high + slack
-
-
-def crowd_index(annotations):
-    """CrowdPose's measure of crowding (Li et al., CVPR 2019, Sec. 4).
-
-    The mean over the persons with labelled joints of the number of other people's
-    joints in the person's box over the number of its own joints, at most 1.
-    """
-    ratios = []
-    joints = [np.reshape(a['keypoints'], (-1, 3)) for a in annotations]
-    for number, annotation in enumerate(annotations):
-        x, y, w, h = annotation['bbox']
-        inside = [
-            int(((j[:, 2] > 0) & (j[:, 0] >= x) & (j[:, 0] <= x + w)
-                 & (j[:, 1] >= y) & (j[:, 1] <= y + h)).sum())
-            for j in joints
-        ]  # fmt: skip
-        own = int((joints[number][:, 2] > 0).sum())
-        if own:
-            ratios.append((sum(inside) - inside[number]) / own)
-    return float(min(np.mean(ratios), 1.0)) if ratios else 0.0
 
 
 def _arrange(rng, count, target, width, height, attempt):

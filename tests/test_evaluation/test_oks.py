@@ -30,7 +30,7 @@ def test_oks_equals_mmpose(num_keypoints):
     sigmas = None if num_keypoints == 17 else np.full(num_keypoints, 0.05)
     flat = np.array([d['keypoints'].ravel() for d in as_dicts(keypoints, areas, areas)])
     expected = oks_iou(flat[0], flat[1:], areas[0], areas[1:], sigmas)
-    ours = oks(keypoints[0], keypoints[1:], areas[0], areas[1:], sigmas)
+    ours = oks(keypoints[1:], keypoints[0], (areas[0] + areas[1:]) / 2, sigmas)
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
@@ -82,9 +82,8 @@ def test_equal_scores_have_one_result_of_soft_nms():
             expected.append(best)
             if order:
                 rest = np.array(order)
-                similar = oks(
-                    keypoints[best], keypoints[rest], areas[best], areas[rest]
-                )
+                area = (areas[best] + areas[rest]) / 2
+                similar = oks(keypoints[rest], keypoints[best], area)
                 for i, value in zip(order, similar):
                     current[i] *= np.exp(-(value**2) / 0.9)
                 order.reverse()
