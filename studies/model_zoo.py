@@ -168,6 +168,7 @@ def describe(config, counts):
         'Architecture': ['MIPNet'] * is_mipnet + [backbone],
         **counts,
     }
+    entry['Weights'] = None  # MMPose's inferencer asks for the key
     if config.stem in PAPER:
         entry['Metadata']['Results Reported By'] = 'the paper; not trained here'
         entry['Results'] = [

@@ -16,6 +16,8 @@ import json
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from mmengine.config import Config, DictAction
 
 from mipnet_mmpose.comparison import (

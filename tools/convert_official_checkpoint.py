@@ -16,6 +16,8 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope

@@ -18,6 +18,8 @@ import warnings
 from inspect import signature
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import numpy as np
 import torch
 from mmengine.config import Config, DictAction

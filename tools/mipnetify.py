@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import mipnet_mmpose  # noqa: F401 (before mmpose.models)
 
 # isort: split

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPO))
 CONFIGS = REPO / 'configs' / 'synthcrowd'
 HEADS = {
     'heatmap': 'td-hm_{}res18-small_8e_synthcrowd-128x96.py',
@@ -177,7 +178,6 @@ def compare_picture(path, configs, checkpoints, data, rows=6):
 
     The crops are spread evenly over the overlapped half, by overlap.
     """
-    sys.path.insert(0, str(REPO))
     import cv2
     import numpy as np
 
