@@ -384,7 +384,7 @@ def test_the_configs_shown_in_the_docs_are_what_the_tool_writes(tmp_path, capsys
     pytest.importorskip('mmpretrain')
     text = (REPO / 'docs' / 'mipnetify.md').read_text()
     shown = re.findall(
-        r'```shell\npython tools/mipnetify.py (.*?)\n```\n.*?```python\n(.*?)```',
+        r'```shell\nmipnet mipnetify (mmpose::.*?)\n```\n.*?```python\n(.*?)```',
         text,
         re.S,
     )
