@@ -6,14 +6,14 @@ from typing import List
 import cv2
 import numpy as np
 
-from ..visualization import COLORS, draw_poses
+from ..visualization import COLORS, draw_poses, picture_grid, write_title
 from ..whole_files import written_whole
 from .figures import Models, similarity
 from .people import People
 from .tested_model import TestedModel, rows_by_key
 
 CROPS = 12
-CROP_HEIGHT, CAPTION, HEADING, GAP = 192, 24, 28, 4  # pixels
+CROP_HEIGHT, CAPTION, GAP = 192, 24, 4  # pixels
 GREY = (170, 170, 170)
 
 
@@ -57,19 +57,9 @@ def draw_crops(path: Path, people: People, models: Models, persons: List[dict]) 
     """
     lambdas = models['MIPNet'].lambdas
     strips = [_strip(people, models, person) for person in persons]
-    heading = np.full((HEADING, strips[0].shape[1], 3), 255, np.uint8)
     titles = ['truth', 'baseline', *(f'lambda {value:g}' for value in lambdas)]
-    width = heading.shape[1] // len(titles)
-    for i, title in enumerate(titles):
-        _write(heading, title, (i * width + 2, HEADING - 8), 0.6)
-    half = (len(strips) + 1) // 2
-    strips += [np.full_like(strips[0], 255)] * (2 * half - len(strips))
-    left, right = (
-        np.vstack([heading, *part]) for part in (strips[:half], strips[half:])
-    )
-    gap = np.full((len(left), 4 * GAP, 3), 255, np.uint8)
     with written_whole(path) as part:
-        cv2.imwrite(str(part), np.hstack([left, gap, right]))
+        cv2.imwrite(str(part), picture_grid(strips, titles))
 
 
 def _strip(people: People, models: Models, person: dict) -> np.ndarray:
@@ -90,7 +80,7 @@ def _strip(people: People, models: Models, person: dict) -> np.ndarray:
     cells = np.hstack(cells)
     caption = np.full((CAPTION, cells.shape[1], 3), 255, np.uint8)
     oks = f'OKS {person["baseline"]:.2f} -> {person["MIPNet"]:.2f}'
-    _write(caption, f'{person["image"]}: {oks}', (2, CAPTION - 7), 0.5)
+    write_title(caption, f'{person["image"]}: {oks}')
     return np.vstack([caption, cells])
 
 
@@ -115,8 +105,3 @@ class _Crop:
             self.pixels, keypoints, scores, self.skeleton, colors, radius=2
         )
         return cv2.copyMakeBorder(cell, 0, 0, 0, GAP, 0, value=[255] * 3)
-
-
-def _write(image, text, place, size):
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    cv2.putText(image, text, place, font, size, (30, 30, 30), 1, cv2.LINE_AA)

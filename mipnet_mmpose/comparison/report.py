@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from ..markdown import markdown_table
 from ..whole_files import write_text
 from .figures import METRICS
 from .plots import CURVES
@@ -71,7 +72,7 @@ def _all_people(figures: dict) -> List[str]:
         for name, row in figures.items()
         if name != 'people'
     ]
-    return ['## All people', _table(['model', *METRICS], rows), ALL_PEOPLE]
+    return ['## All people', markdown_table(['model', *METRICS], rows), ALL_PEOPLE]
 
 
 def _bins(
@@ -93,9 +94,9 @@ def _bins(
         f'## {title}',
         text,
         f'![{title}]({picture})',
-        _table(header + both, rows),
+        markdown_table(header + both, rows),
         'AP of each λ:',
-        _table(header + names, alone),
+        markdown_table(header + names, alone),
     ]
 
 
@@ -116,7 +117,7 @@ def _fewer_boxes(curves: Dict[str, List[dict]]) -> List[str]:
                 ]
                 for point in curves[kind]
             ]
-            parts.append(_table(header, rows))
+            parts.append(markdown_table(header, rows))
     return parts
 
 
@@ -138,15 +139,8 @@ def _cost(cost: dict) -> List[str]:
         f'({cost["machine"]}).'
     )
     header = ['model', 'parameters', 'multiply-adds', 'a crop']
-    return ['## Cost', _table(header, rows), text]
+    return ['## Cost', markdown_table(header, rows), text]
 
 
 def _percent(value: Optional[float]) -> str:
     return '–' if value is None else f'{100 * value:.1f}'
-
-
-def _table(header: List[str], rows: List[list]) -> str:
-    lines = ['| ' + ' | '.join(header) + ' |']
-    lines.append('| --- |' + ' ---: |' * (len(header) - 1))
-    lines += ['| ' + ' | '.join(map(str, row)) + ' |' for row in rows]
-    return '\n'.join(lines)
