@@ -6,34 +6,17 @@ import os
 import re
 import sys
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
-_PACKAGE = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-    'mipnet_mmpose',
-    'synthcrowd',
-)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+# Found, but not run: the package imports torch and MMPose, which the generator does not
+# need and every worker process would pay for.
+if 'mipnet_mmpose' not in sys.modules:
+    spec = importlib.util.find_spec('mipnet_mmpose')
+    sys.modules['mipnet_mmpose'] = importlib.util.module_from_spec(spec)
 
-def _load_generator():
-    """The generator without its parent packages.
-
-    They import torch and MMPose, which every worker process would pay for. Worker
-    processes load this script first and so find the package under the same name.
-    """
-    name = 'mipnet_synthcrowd'
-    if not os.path.isdir(_PACKAGE):  # the script was copied out of the repository
-        return importlib.import_module('mipnet_mmpose.synthcrowd')
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            name, os.path.join(_PACKAGE, '__init__.py')
-        )
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-synthcrowd = _load_generator()
+from mipnet_mmpose import synthcrowd
 
 
 def _integer(low, high, what):

@@ -6,6 +6,7 @@
 from .checkpoint_globals import admit_checkpoint_globals
 from .keypoint_converter import convert_keypoints_without_3d
 from .mmcv_stand_in import install_mmcv_ext
+from .model_names import list_package
 from .topdown_affine import record_crop
 from .whole_checkpoints import write_checkpoints_whole
 
@@ -14,6 +15,7 @@ __all__ = [
     'convert_keypoints_without_3d',
     'install',
     'install_mmcv_ext',
+    'list_package',
     'record_crop',
     'write_checkpoints_whole',
 ]
@@ -26,3 +28,4 @@ def install():
     convert_keypoints_without_3d()
     record_crop()
     write_checkpoints_whole()
+    list_package()
