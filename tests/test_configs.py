@@ -61,6 +61,9 @@ def check_mipnet(cfg, num_instances=2):
     assert any(isinstance(m, MIMB) for m in model.modules())
     assert cfg.train_dataloader.dataset.type == 'MultiInstanceDataset'
     assert cfg.train_dataloader.dataset.get('num_instances', 2) == num_instances
+    # browse_dataset.py changes the last step of this
+    last = plain(cfg.train_dataloader.dataset.pipeline[-1])
+    assert last == dict(type='PackPoseInputs')
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
         metric = METRICS.build(dict(evaluator, ann_file=None))
         assert metric.num_instances == num_instances
@@ -117,7 +120,8 @@ def test_config_adds_mipnet_to_mmposes_baseline_and_nothing_else(path):
     keypoints = 14 if path.parent.name == 'crowdpose' else 17
     assert cfg.model.head.head.out_channels == keypoints
 
-    train = cfg.train_dataloader.dataset.dataset.pipeline
+    train = cfg.train_dataloader.dataset.pipeline  # MMPose's browse_dataset reads it
+    assert cfg.train_dataloader.dataset.dataset.pipeline == []
     for ours, theirs in zip(train, stock.train_pipeline):
         if theirs.type != 'RandomBBoxTransform':
             assert plain(ours) == plain(theirs)

@@ -30,7 +30,8 @@ train_pipeline = [
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        dataset=dict(_base_.train_dataloader.dataset, pipeline=train_pipeline),
+        dataset=dict(_base_.train_dataloader.dataset, pipeline=[]),
+        pipeline=train_pipeline,
         **_base_.mipnet_dataset,
     )
 )

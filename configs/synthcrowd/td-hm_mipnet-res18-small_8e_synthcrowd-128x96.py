@@ -37,7 +37,8 @@ train_dataloader = dict(
         _delete_=True,
         type='MultiInstanceDataset',
         num_instances=num_instances,
-        dataset=_base_.train_dataloader.dataset,
+        dataset=dict(_base_.train_dataloader.dataset, pipeline=[]),
+        pipeline=_base_.train_dataloader.dataset.pipeline,
     )
 )
 

@@ -31,19 +31,35 @@ class MultiInstanceDataset:
         min_keypoints (int): A sibling needs this many labelled keypoints
             inside the crop. Defaults to 4 (the authors drop one with 3 or
             fewer).
+        pipeline (Sequence[dict], optional): That of the stock dataset, which has none
+            of its own then. MMPose's ``browse_dataset.py`` reads it here; an empty one
+            gives the annotations as they are.
 
     Raises:
         ValueError: naming the config key, where the dataset cannot be wrapped; or
             the annotation file, where the stock dataset cannot read it.
     """
 
-    def __init__(self, dataset: dict, num_instances: int = 2, min_keypoints: int = 4):
+    def __init__(
+        self,
+        dataset: dict,
+        num_instances: int = 2,
+        min_keypoints: int = 4,
+        pipeline: Optional[Sequence[dict]] = None,
+    ):
         if num_instances < 1:
             raise ValueError(
                 f'dataset.num_instances must be at least 1, got {num_instances}'
             )
         self.num_instances = num_instances
         self.min_keypoints = min_keypoints
+        if pipeline is not None:
+            if dataset.get('pipeline'):
+                raise ValueError(
+                    'dataset.pipeline and dataset.dataset.pipeline are both given: '
+                    'leave one of them out'
+                )
+            dataset = dict(dataset, pipeline=pipeline)
         try:
             self.dataset = DATASETS.build(dataset)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -61,7 +77,8 @@ class MultiInstanceDataset:
                 )
             if hasattr(part, 'pipeline'):
                 self.generates_targets |= self._swap_target_generator(part.pipeline)
-        if not self.generates_targets and not self.test_mode:
+        browsed = pipeline is not None and not pipeline  # the annotations as they are
+        if not (self.generates_targets or self.test_mode or browsed):
             raise ValueError(
                 'dataset.pipeline has no GenerateTarget, which MultiInstanceDataset '
                 'would put the targets of the siblings in place of'

@@ -107,13 +107,7 @@ def mipnet_changes(
         changes['load_from'] = load_from
     changes['model'] = model
     if cfg.get('train_dataloader') is not None:
-        dataset = dict(
-            _delete_=True,
-            type='MultiInstanceDataset',
-            dataset=Base('train_dataloader.dataset'),
-            num_instances=n,
-        )
-        changes['train_dataloader'] = dict(dataset=dataset)
+        changes['train_dataloader'] = dict(dataset=_train_dataset(cfg, n))
     for key in ('val_evaluator', 'test_evaluator'):
         if cfg.get(key) is not None:
             changes[key] = _evaluator(cfg, key, n)
@@ -245,6 +239,17 @@ def _imports(cfg: Config) -> List[Any]:
     if not stock:
         return ['mipnet_mmpose']
     return ['mipnet_mmpose', Base('custom_imports.imports', star=True)]
+
+
+def _train_dataset(cfg: Config, num_instances: int) -> dict:
+    dataset = dict(_delete_=True, type='MultiInstanceDataset')
+    path = 'train_dataloader.dataset'
+    if cfg.train_dataloader.dataset.get('pipeline'):
+        dataset['dataset'] = Base(path, pipeline=[])
+        dataset['pipeline'] = Base(f'{path}.pipeline')  # where MMPose's scripts look
+    else:
+        dataset['dataset'] = Base(path)
+    return dict(dataset, num_instances=num_instances)
 
 
 def _evaluator(cfg: Config, key: str, num_instances: int) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,6 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
+
+from mipnet_mmpose.mipnetify import mipnetify
+
+from ..conftest import coco_dataset_config, estimator_config, person, train_pipeline
 
 CONFIG = """
 _base_ = [
@@ -104,3 +110,27 @@ def test_stock_tools_train_resume_and_test(project):
 
     output = run_tool('test.py', project, 'out/epoch_2.pth')
     assert 'coco/AP' in output
+
+
+@pytest.mark.parametrize('mode', ['transformed', 'original'])
+def test_browse_dataset_shows_a_mipnets_training_data(
+    mode, coco_folder, tmp_path, monkeypatch
+):
+    people = [person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)]
+    stock = coco_dataset_config(coco_folder(people), train_pipeline(augment=False))
+    cfg = Config(
+        dict(
+            model=estimator_config(where=None),
+            train_dataloader=dict(dataset=stock),
+            visualizer=dict(type='PoseLocalVisualizer', name=f'browse_{mode}'),
+        )
+    )
+    mipnetify(cfg).dump(tmp_path / 'mipnet.py')
+    script = Path(find_spec('mmpose').origin).parent / '.mim/tools/misc'
+    script, out = str(script / 'browse_dataset.py'), str(tmp_path / 'out')
+    options = [str(tmp_path / 'mipnet.py'), '--output-dir', out, '--not-show']
+    monkeypatch.setattr(sys, 'argv', [script, *options, '--mode', mode])
+    runpy.run_path(script, run_name='__main__')
+    pictures = [cv2.imread(str(file)) for file in Path(out).iterdir()]
+    heatmaps_below = dict(transformed=(256, 96, 3), original=(120, 160, 3))[mode]
+    assert [picture.shape for picture in pictures] == [heatmaps_below] * 2

@@ -262,6 +262,19 @@ def test_a_pipeline_switched_in_training_takes_effect(coco_folder):
         assert order.tolist() == [[0, 1]]
 
 
+def test_a_pipeline_beside_the_dataset_is_that_of_the_dataset(coco_folder):
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)])
+    pipeline = train_pipeline(augment=False)
+    cfg = dict(type='MultiInstanceDataset', pipeline=pipeline)
+    beside = DATASETS.build(dict(cfg, dataset=coco_dataset_config(folder, [])))
+    inside = build(folder, pipeline)
+    for name, target in targets(inside[0]).items():
+        torch.testing.assert_close(targets(beside[0])[name], target)
+    both = dict(cfg, dataset=coco_dataset_config(folder, pipeline))
+    with pytest.raises(ValueError, match=r'pipeline and dataset\.dataset\.pipeline'):
+        DATASETS.build(both)
+
+
 def test_repeated_datasets_are_wrapped(coco_folder):
     folder = coco_folder([person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)])
     stock = coco_dataset_config(folder, train_pipeline(augment=False))
