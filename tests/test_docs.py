@@ -79,6 +79,12 @@ def test_commands_name_scripts_and_options_that_exist(page):
 
 
 @names
+def test_configs_that_are_named_exist(page):
+    for name in re.findall(r'mipnet config (td-\S+?)[)`\s]', page.read_text()):
+        assert list(REPO.glob(f'configs/*/{name}.py')), name
+
+
+@names
 def test_files_of_the_repository_that_are_named_exist(page):
     pattern = r'(?:tests|tools|studies|configs|requirements)(?:/[\w.\-]+)+'
     for name in re.findall(rf'`({pattern})`', page.read_text()):
