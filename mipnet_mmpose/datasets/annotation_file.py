@@ -291,6 +291,7 @@ def _numbers(persons: List[dict], key: str, path: str, length: int) -> np.ndarra
     for person, value in zip(persons, values):  # which one, or keypoints in a list each
         where = f'annotations, id {person["id"]!r}: {key}'
         try:
+            len(value)
             row = np.array(value, float).ravel()
         except (TypeError, ValueError):
             _fail(path, f'{where} is {_short(value)}, expected {length} numbers')
@@ -365,12 +366,12 @@ def _check_unique(
     if len(set(values)) == len(values):
         return
     value, times = Counter(values).most_common(1)[0]
-    files = {v.get('image_id', v.get('file_name')): 0 for v in entries if v[key] == value}
+    owners = [e.get('image_id', e.get('file_name')) for e in entries if e[key] == value]
+    more = len(values) - len(set(values))
     _fail(
         path,
-        f'{name} has {key} {value!r} {times} times, of {_some(list(files))}: each needs '
-        f'its own in the whole file ({len(values) - len(set(values))} of {len(values)} '
-        'are there already)',
+        f'{name} has {key} {value!r} {times} times, of {_some(owners)}: each needs its '
+        f'own in the whole file ({more} of {len(values)} are there already)',
     )
 
 

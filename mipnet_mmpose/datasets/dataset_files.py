@@ -1,5 +1,7 @@
 """Check the files of a dataset before it reads them."""
 
+from typing import Iterator, Tuple
+
 from mmengine.dataset import BaseDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
@@ -51,21 +53,24 @@ def _check_bbox_file(dataset: BaseCocoStyleDataset, content: dict) -> None:
 
 def check_config_files(dataset: dict, key: str) -> None:
     """:func:`check_dataset_files` for the stock datasets in a config."""
-    for inner_key, cfg in stock_dataset_configs(dataset, key):
-        stock = DATASETS.build(dict(cfg, pipeline=[], lazy_init=True))
+    for inner_key, stock in _coco_datasets(dataset, key):
         check_dataset_files(stock, inner_key)
 
 
-def name_unreadable(dataset: BaseDataset) -> None:
-    """Find the annotation that a dataset's own code cannot read.
+def name_unreadable(dataset: dict, key: str) -> None:
+    """Find the annotation that the code of a dataset in a config cannot read.
 
     Raises:
         ValueError: naming file, id and what the dataset raised.
     """
-    if not _reads(dataset, '_load_annotations') or dataset.bbox_file:
-        return
+    for _, stock in _coco_datasets(dataset, key):
+        if _reads(stock, '_load_annotations') and not stock.bbox_file:
+            _parse_each(stock)
+
+
+def _parse_each(dataset: BaseCocoStyleDataset) -> None:
     content = load_json(dataset.ann_file)
-    images = {image['id']: dict(image) for image in content['images']}
+    images = {image['id']: image for image in content['images']}
     for image in images.values():
         image.update(img_id=image['id'], img_path=image.get('file_name'))
     for annotation in content.get('annotations', ()):
@@ -76,12 +81,23 @@ def name_unreadable(dataset: BaseDataset) -> None:
         try:
             raw = dict(raw_ann_info=annotation, raw_img_info=image)
             dataset.parse_data_info(raw)
-        except Exception as error:
+        except Exception as error:  # whatever that code raises
             raise ValueError(
                 f'{dataset.ann_file}: {type(dataset).__name__} cannot read the '
                 f'annotation with id {annotation["id"]!r}: '
                 f'{type(error).__name__}: {error}'
             ) from error
+
+
+def _coco_datasets(
+    dataset: dict, key: str
+) -> Iterator[Tuple[str, BaseCocoStyleDataset]]:
+    """The stock datasets of a config that read COCO's format, files unread."""
+    for inner_key, cfg in stock_dataset_configs(dataset, key):
+        kind = cfg.get('type')
+        kind = kind if isinstance(kind, type) else DATASETS.get(kind or '')
+        if kind is not None and issubclass(kind, BaseCocoStyleDataset):
+            yield inner_key, DATASETS.build(dict(cfg, pipeline=[], lazy_init=True))
 
 
 def _reads(dataset: BaseDataset, method: str) -> bool:

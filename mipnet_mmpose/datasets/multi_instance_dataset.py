@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from mmpose.datasets.transforms import GenerateTarget, KeypointConverter
 from mmpose.registry import DATASETS
 
+from .dataset_files import check_config_files, name_unreadable
 from .siblings import SiblingIndex
 from .transforms import GenerateMultiInstanceTarget
 
@@ -37,7 +38,8 @@ class MultiInstanceDataset:
 
     Raises:
         ValueError: naming the config key, where the dataset cannot be wrapped; or
-            the annotation file, where the stock dataset cannot read it.
+            file, id and key, where the annotation file or the ``bbox_file`` cannot be
+            read or would give wrong persons.
     """
 
     def __init__(
@@ -60,9 +62,11 @@ class MultiInstanceDataset:
                     'leave one of them out'
                 )
             dataset = dict(dataset, pipeline=pipeline)
+        check_config_files(dataset, 'dataset')
         try:
             self.dataset = DATASETS.build(dataset)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            name_unreadable(dataset, 'dataset')
             files = ', '.join(_ann_files(dataset))
             raise ValueError(
                 f'dataset with ann_file={files}: {type(error).__name__}: {error}'

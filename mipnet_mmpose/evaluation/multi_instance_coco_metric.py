@@ -1,7 +1,7 @@
 import os.path as osp
 import tempfile
 from collections import OrderedDict, defaultdict
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -10,7 +10,9 @@ from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 from xtcocotools.coco import COCO
 
+from ..datasets.annotation_file import check_annotations, load_json
 from .coco_keypoint_eval import CocoKeypointEval
+from .ground_truth import check_metric, check_pose
 from .merge_poses import score_poses, suppress_poses
 from .pad_results import pad_results
 
@@ -40,9 +42,9 @@ class MultiInstanceCocoMetric(CocoMetric):
         score_decay (float): Defaults to 0.5, as in the authors' code.
 
     Raises:
-        ValueError: where the model gives another number of poses per box, or
-            images that ``ann_file`` does not have, or where there are neither
-            predictions nor an ``ann_file``.
+        ValueError: where ``ann_file`` cannot give a right result, the model gives
+            another number of poses per box, or images that ``ann_file`` does not
+            have, or where there are neither predictions nor an ``ann_file``.
     """
 
     takes_several_poses = True
@@ -51,7 +53,13 @@ class MultiInstanceCocoMetric(CocoMetric):
     def __init__(
         self, *args, num_instances: int = 2, score_decay: float = 0.5, **kwargs
     ):
-        super().__init__(*args, **kwargs)
+        ann_file = kwargs.get('ann_file', args[0] if args else None)
+        try:
+            super().__init__(*args, **kwargs)
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
+            if ann_file is not None:  # xtcocotools says neither file nor key
+                check_annotations(load_json(ann_file), ann_file)
+            raise
         if num_instances < 1:
             raise ValueError(
                 f'val_evaluator.num_instances must be at least 1, got {num_instances}'
@@ -64,6 +72,16 @@ class MultiInstanceCocoMetric(CocoMetric):
         self.score_decay = score_decay
         self._gt_is_converted = False
 
+    @property
+    def dataset_meta(self) -> Optional[dict]:
+        """dict: of the dataset; where it is set the ground truth is checked."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        CocoMetric.dataset_meta.fset(self, dataset_meta)
+        check_metric(self)
+
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Store the poses of a batch, see ``CocoMetric.process``."""
         for sample in data_samples:
@@ -74,6 +92,8 @@ class MultiInstanceCocoMetric(CocoMetric):
                     f'val_evaluator / test_evaluator has num_instances='
                     f'{self.num_instances}, but the model gives {num} poses per box'
                 )
+            if poses:
+                check_pose(self, sample)
         start = len(self.results)
         super().process(data_batch, data_samples)
         for (pred, _), sample in zip(self.results[start:], data_samples):
@@ -131,6 +151,7 @@ class MultiInstanceCocoMetric(CocoMetric):
     def _load_ground_truth(self, gts: Sequence[dict], prefix: str) -> None:
         if self.coco is None:
             self.coco = COCO(self.gt_to_coco_json(gt_dicts=gts, outfile_prefix=prefix))
+            check_metric(self)
         if self.gt_converter is not None and not self._gt_is_converted:
             self._gt_is_converted = True
             for id_, ann in self.coco.anns.items():

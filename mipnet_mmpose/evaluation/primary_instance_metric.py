@@ -6,6 +6,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmpose.registry import METRICS
 
+from .ground_truth import check_metric
 from .pad_results import pad_results
 
 
@@ -47,6 +48,7 @@ class PrimaryInstanceMetric(BaseMetric):
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
         self.metric.dataset_meta = dataset_meta
+        check_metric(self.metric)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Hand the stock metric the samples with the pose of λ = 0 alone."""
