@@ -212,7 +212,7 @@ class MappedIndex(torch.utils.data.Dataset):
     """For each worker the files of the sibling index that it maps."""
 
     def __init__(self, dataset):
-        self.index = dataset.dataset.pipeline.transforms[0].index
+        (self.index,) = dataset.sibling_indices
 
     def __len__(self):
         return WORKERS

@@ -23,7 +23,11 @@ from mmengine.config import Config, DictAction
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
-from mmpose.datasets.transforms import GetBBoxCenterScale, TopdownAffine
+from mmpose.datasets.transforms import (
+    GetBBoxCenterScale,
+    KeypointConverter,
+    TopdownAffine,
+)
 from mmpose.registry import DATASETS
 from mmpose.structures import MultilevelPixelData
 
@@ -204,12 +208,15 @@ def check_train(report, keys, dataset):
     lone = ': no sibling is learnt' if ours.num_instances == 1 else ''
     print(f'  N = {ours.num_instances} per box{lone}')
     persons = []
-    for key, part in zip(keys, filter(is_stock, walk_datasets(dataset))):
+    outer = [part for part in walk_datasets(dataset) if not is_stock(part)]
+    stock = filter(is_stock, walk_datasets(dataset))
+    for key, part, index in zip(keys, stock, ours.sibling_indices):
         crop = [
-            first_transform(kind, part, *walk_datasets(dataset))
-            for kind in (GetBBoxCenterScale, TopdownAffine)
+            *transforms(KeypointConverter, part, *outer),
+            first_transform(GetBBoxCenterScale, part, *outer),
+            first_transform(TopdownAffine, part, *outer),
         ]
-        persons.append(read_persons(report, key, part, crop, ours.min_keypoints))
+        persons.append(read_persons(report, key, part, index, crop, ours.min_keypoints))
     return dataset, Persons(*map(np.concatenate, zip(*persons)))
 
 
@@ -218,25 +225,30 @@ def multi_instance_dataset(dataset):
     return next(part for part in parts if isinstance(part, MultiInstanceDataset))
 
 
-def first_transform(kind, *datasets):
-    """The first transform of a kind in the pipelines of the datasets."""
+def transforms(kind, *datasets):
+    """The transforms of a kind in the pipelines of the datasets."""
     for dataset in datasets:
         for transform in getattr(dataset, 'pipeline', Compose([])).transforms:
             if isinstance(transform, kind):
-                return transform
+                yield transform
+
+
+def first_transform(kind, *datasets):
+    """The first transform of a kind in the pipelines of the datasets."""
+    for transform in transforms(kind, *datasets):
+        return transform
     raise ValueError(f'dataset.pipeline has no {kind.__name__}')
 
 
-def read_persons(report, key, dataset, crop=None, min_keypoints=None):
+def read_persons(report, key, dataset, index=None, crop=None, min_keypoints=None):
     """Read and print who is in a stock dataset.
 
     Args:
         report (Report): For what is missing.
         key (str): Config key of the dataset.
-        dataset (BaseDataset): With ``crop``, the first transform of its pipeline has
-            the sibling index.
-        crop (list[BaseTransform], optional): What crops a box. Without it siblings
-            are not counted.
+        dataset (BaseDataset): The stock dataset.
+        index (SiblingIndex, optional): Without it siblings are not counted.
+        crop (list[BaseTransform], optional): What converts keypoints and crops a box.
         min_keypoints (int, optional): A sibling needs this many inside the crop.
     """
     total = len(dataset)
@@ -249,18 +261,21 @@ def read_persons(report, key, dataset, crop=None, min_keypoints=None):
             f'such as {outside[0]}'
         )
     paths, boxes, siblings = [], np.zeros((total, 4)), np.zeros(total, int)
-    index = crop and dataset.pipeline.transforms[0].index
     for i in range(total):
         info = BaseDataset.get_data_info(dataset, i)
         paths.append(info['img_path'])
         boxes[i] = info['bbox'][0]
-        keypoints, visible = index[i] if crop else ((), ())
+        keypoints, visible = index[i] if index else ((), ())
         if len(keypoints):
             # an empty list of images: no pixel is moved
             results = dict(info, img=[], keypoints=keypoints)
+            results['keypoints_visible'] = visible
             for transform in crop:
                 results = transform(results)
-            keypoints, size = results['transformed_keypoints'], results['input_size']
+            keypoints, visible, size = (
+                results[key]
+                for key in ('transformed_keypoints', 'keypoints_visible', 'input_size')
+            )
             seen = count_in_crop(keypoints, visible, size)
             siblings[i] = (seen >= min_keypoints).sum()
         if i % 1000 == 0 and sys.stderr.isatty():
@@ -271,7 +286,7 @@ def read_persons(report, key, dataset, crop=None, min_keypoints=None):
     print(f'  {key} ({kind}): {total:,} persons in {len(images):,} images')
     bins = np.digitize(largest_ious(paths, boxes), list(OVERLAPS.values())) - 1
     table('persons by their largest box IoU with another person', OVERLAPS, bins)
-    if crop:
+    if index:
         needed = f'at least {min_keypoints} labelled keypoints inside'
         bins = np.minimum(siblings, len(SIBLINGS) - 1)
         table(f'crops by the number of siblings with {needed}', SIBLINGS, bins)

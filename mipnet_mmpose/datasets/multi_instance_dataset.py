@@ -1,13 +1,14 @@
-from typing import Any, Dict, Iterator, Optional, Sequence
+from typing import Any, Iterator, List
 
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
-from mmpose.datasets.transforms import GenerateTarget, KeypointConverter
+from mmpose.datasets.transforms import GenerateTarget
 from mmpose.registry import DATASETS
 
 from .dataset_files import check_config_files, name_unreadable
+from .sibling_pipeline import KeypointsMoved, SiblingPipeline
 from .siblings import SiblingIndex
 from .transforms import GenerateMultiInstanceTarget
 
@@ -19,8 +20,8 @@ class MultiInstanceDataset:
     A sibling is another person with keypoints in the same image. The stock
     dataset is built as it is but for two things: ``GenerateTarget`` in its
     pipeline becomes :class:`GenerateMultiInstanceTarget`, and the keypoints of
-    the siblings go into the pipeline with each sample. Their index is built
-    once, in the main process (with several ranks in each, and then kept once for
+    the siblings go through the pipeline with each sample, see
+    :class:`SiblingPipeline`. Their index is built once, in the main process (with several ranks in each, and then kept once for
     all ranks of a machine), from the samples the stock dataset holds: a person
     left out by ``indices`` or ``sample_interval`` is nobody's sibling. A dataset
     without ``GenerateTarget`` in ``test_mode`` is passed through; test data need
@@ -87,8 +88,11 @@ class MultiInstanceDataset:
                 'dataset.pipeline has no GenerateTarget, which MultiInstanceDataset '
                 'would put the targets of the siblings in place of'
             )
-        self._add_siblings: Optional[AddSiblings] = None
-        self._indexed = False
+        self.sibling_indices: List[SiblingIndex] = []  # one a stock dataset
+        if self.generates_targets and num_instances > 1:
+            for part in walk_datasets(self.dataset):
+                if hasattr(part, 'pipeline'):
+                    part.pipeline = SiblingPipeline(part.pipeline.transforms)
 
     def _swap_target_generator(self, pipeline: Compose) -> bool:
         swapped = False
@@ -118,74 +122,64 @@ class MultiInstanceDataset:
 
     @property
     def pipeline(self) -> Compose:
-        """Compose: of the stock dataset; the hook that switches it sets it."""
-        return self.dataset.pipeline
+        """Compose: of the stock dataset, or of the outermost wrapper that has one.
+
+        MMDetection's ``PipelineSwitchHook`` sets it.
+        """
+        return self._with_pipeline.pipeline
 
     @pipeline.setter
     def pipeline(self, pipeline: Compose) -> None:
+        if not hasattr(self._with_pipeline, 'pipeline'):
+            raise AttributeError(
+                f'{type(self._with_pipeline).__name__} has no pipeline to switch'
+            )
         self._swap_target_generator(pipeline)
-        if self._add_siblings is not None:
-            pipeline.transforms.insert(0, self._add_siblings)
-        self.dataset.pipeline = pipeline
+        if isinstance(self.pipeline, SiblingPipeline):
+            pipeline = SiblingPipeline(pipeline.transforms, self.pipeline.index)
+        self._with_pipeline.pipeline = pipeline
+
+    @property
+    def _with_pipeline(self) -> Any:
+        dataset = self.dataset
+        while not hasattr(dataset, 'pipeline') and hasattr(dataset, 'dataset'):
+            dataset = dataset.dataset
+        return dataset
 
     def full_init(self) -> None:
         """Load the annotations and build the sibling index."""
         self.dataset.full_init()
-        if self.generates_targets and not self._indexed:
-            outer = []
-            for part in walk_datasets(self.dataset):
-                transforms = getattr(part, 'pipeline', Compose([])).transforms
-                converters = [t for t in transforms if isinstance(t, KeypointConverter)]
-                if not is_stock(part):
-                    outer += converters
-                    continue
-                index = build_sibling_index(
-                    part, converters + outer, self.min_keypoints
-                )
-                if get_world_size() > 1:
-                    index.share()
-                add = AddSiblings(index)
-                transforms.insert(0, add)
-                if part is self.dataset:
-                    self._add_siblings = add
-        self._indexed = True
+        if not self.generates_targets or self.sibling_indices:
+            return
+        for part in filter(is_stock, walk_datasets(self.dataset)):
+            index = build_sibling_index(part, self.min_keypoints)
+            if get_world_size() > 1:
+                index.share()
+            if isinstance(part.pipeline, SiblingPipeline):
+                part.pipeline.index = index
+            self.sibling_indices.append(index)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, idx: int) -> Any:
-        if not self._indexed:
-            self.full_init()
-        return self.dataset[idx]
+        self.full_init()
+        while True:
+            try:
+                return self.dataset[idx]
+            except KeypointsMoved:
+                continue  # it knows of one more transform that moves keypoints
 
     def get_data_info(self, idx: int) -> dict:
         """Annotation of a sample, as the stock dataset gives it."""
         return self.dataset.get_data_info(idx)
 
 
-class AddSiblings:
-    """First transform of a pipeline: look up the sample's siblings."""
-
-    def __init__(self, index: SiblingIndex):
-        self.index = index
-
-    def __call__(self, results: Dict) -> Dict:
-        results['siblings'] = self.index[results['sample_idx']]
-        return results
-
-    def __repr__(self) -> str:
-        return f'AddSiblings(samples={len(self.index)})'
-
-
-def build_sibling_index(
-    dataset: BaseDataset, converters: Sequence[KeypointConverter], min_keypoints: int
-) -> SiblingIndex:
+def build_sibling_index(dataset: BaseDataset, min_keypoints: int) -> SiblingIndex:
     """Read every annotation of a stock dataset once.
 
     Args:
         dataset (BaseDataset): A top-down dataset.
-        converters (Sequence[KeypointConverter]): What its pipelines do to the
-            keypoints of a person, in their order.
         min_keypoints (int): As for :class:`SiblingIndex`.
     """
     keys, centers, keypoints, visible = [], [], [], []
@@ -198,14 +192,11 @@ def build_sibling_index(
         centers.append(box.mean(axis=0))
         keypoints.append(info['keypoints'][0, :, :2])
         visible.append(info['keypoints_visible'][0])
-    people = dict(keypoints=np.array(keypoints), keypoints_visible=np.array(visible))
-    for converter in converters:
-        people = converter.transform(people)
     index = SiblingIndex(
         keys,
         np.array(centers),
-        people['keypoints'].astype(np.float32),
-        people['keypoints_visible'],
+        np.array(keypoints, np.float32),
+        np.array(visible),
         min_keypoints,
     )
     with_sibling = sum(len(index[i][0]) > 0 for i in range(len(index)))

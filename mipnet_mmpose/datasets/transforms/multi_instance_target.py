@@ -1,11 +1,8 @@
 from typing import Dict, List, Tuple
 
-import cv2
 import numpy as np
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import TRANSFORMS
-from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
-from mmpose.structures.keypoint import flip_keypoints
 
 # MMPose 1.1 packs by this table alone, its successors also by that of a sample
 PackPoseInputs.instance_mapping_table['target_instances'] = 'target_instances'
@@ -15,15 +12,13 @@ PackPoseInputs.instance_mapping_table['target_instances'] = 'target_instances'
 class GenerateMultiInstanceTarget(GenerateTarget):
     """Encode the person of the box and its siblings, N targets per sample.
 
-    Takes the place of ``GenerateTarget``. The recorded flip and crop are
-    repeated on the siblings' keypoints; a sibling with fewer than
+    Takes the place of ``GenerateTarget``. A sibling with fewer than
     ``min_keypoints`` labelled keypoints inside the crop is dropped; each
     person is encoded with the stock codec. Target i is person i where there
     is one, else person 0 (MIPNet, ICCV 2021, Sec. 3.3).
 
     Required keys: those of ``GenerateTarget`` after ``TopdownAffine``, and
-    ``siblings`` = (keypoints (S, K, 2), visibility (S, K)) in pixels of the
-    image, nearest first, from :class:`MultiInstanceDataset`.
+    ``siblings`` from :class:`SiblingPipeline`.
 
     Added keys: those of ``GenerateTarget`` with the N persons' targets one
     after the other along the first axis, and ``target_instances`` (1, N):
@@ -36,8 +31,7 @@ class GenerateMultiInstanceTarget(GenerateTarget):
         **kwargs: As for ``GenerateTarget``.
 
     Raises:
-        ValueError: where the pipeline moves the keypoints in a way that is not
-            recorded, so that it cannot be repeated on the siblings.
+        ValueError: where the dataset is not wrapped, or nothing before crops.
     """
 
     def __init__(
@@ -49,23 +43,29 @@ class GenerateMultiInstanceTarget(GenerateTarget):
 
     def transform(self, results: Dict) -> Dict:
         """Encode N persons, see the class."""
-        persons = [
-            super(GenerateMultiInstanceTarget, self).transform(dict(person))
-            for person in [results, *self._siblings_in_crop(results)]
-        ]
-        target_instances = [
-            i if i < len(persons) else 0 for i in range(self.num_instances)
-        ]
-        results, targets = persons[0], [persons[i] for i in target_instances]
 
         def table(name: str) -> Dict[str, str]:
             return results.get(name, getattr(PackPoseInputs, name))
 
+        # what another generator before this one has encoded is of N persons already
+        tables = [
+            table(name) for name in ('label_mapping_table', 'field_mapping_table')
+        ]
+        person = {k: v for k, v in results.items() if not any(k in t for t in tables)}
+        persons = [
+            super(GenerateMultiInstanceTarget, self).transform(dict(person, **rows))
+            for rows in [{}, *self._siblings_in_crop(results)]
+        ]
+        target_instances = [
+            i if i < len(persons) else 0 for i in range(self.num_instances)
+        ]
+        targets = [persons[i] for i in target_instances]
+        results.update(persons[0])
         for key in table('label_mapping_table'):
-            if key in results:
+            if key in persons[0]:
                 results[key] = _concat([target[key] for target in targets])
         for key in table('field_mapping_table'):
-            if key in results:
+            if key in persons[0]:
                 results[key] = _concat([target[key] for target in targets], True)
         results['target_instances'] = np.array([target_instances])
         results['instance_mapping_table'] = dict(
@@ -74,7 +74,7 @@ class GenerateMultiInstanceTarget(GenerateTarget):
         return results
 
     def _siblings_in_crop(self, results: Dict) -> List[Dict]:
-        """The siblings as ``GenerateTarget`` would see each as its person."""
+        """What of the siblings takes the place of the person's own."""
         if self.num_instances == 1:
             return []
         if 'siblings' not in results:
@@ -82,31 +82,23 @@ class GenerateMultiInstanceTarget(GenerateTarget):
                 'GenerateMultiInstanceTarget got a sample without siblings: wrap the '
                 "dataset, dataset=dict(type='MultiInstanceDataset', dataset=...)"
             )
-        keypoints, visible = results.pop('siblings')
-        if len(keypoints) == 0:
-            return []
-        if results.get('flip', False):
-            height, width = results['img_shape']
-            keypoints, visible = flip_keypoints(
-                keypoints,
-                visible,
-                image_size=(width, height),
-                flip_indices=results['flip_indices'],
-                direction=results['flip_direction'],
+        siblings = results['siblings']
+        if 'transformed_keypoints' not in siblings:
+            raise ValueError(
+                'GenerateMultiInstanceTarget needs TopdownAffine before it in '
+                'train_pipeline'
             )
-        crop = _recorded_crop(results)
-        keypoints = cv2.transform(keypoints, crop)
+        keypoints = siblings['transformed_keypoints']
+        visible = siblings['keypoints_visible']
         seen = count_in_crop(keypoints, visible, results['input_size'])
-        persons = []
-        for i in np.flatnonzero(seen >= self.min_keypoints)[: self.num_instances - 1]:
-            persons.append(
-                dict(
-                    results,
-                    transformed_keypoints=keypoints[i : i + 1],
-                    keypoints_visible=visible[i : i + 1],
-                )
+        chosen = np.flatnonzero(seen >= self.min_keypoints)[: self.num_instances - 1]
+        return [
+            dict(
+                transformed_keypoints=keypoints[i : i + 1],
+                keypoints_visible=visible[i : i + 1],
             )
-        return persons
+            for i in chosen
+        ]
 
     def __repr__(self) -> str:
         return super().__repr__()[:-1] + (
@@ -130,31 +122,6 @@ def count_in_crop(
     inside = ((keypoints >= 0) & (keypoints < input_size)).all(axis=2)
     labelled = visible if visible.ndim == 2 else visible[..., 0]
     return (inside & (labelled > 0)).sum(axis=1)
-
-
-def _recorded_crop(results: Dict) -> np.ndarray:
-    """The (2, 3) matrix that ``TopdownAffine`` applied, with or without UDP."""
-    if 'transformed_keypoints' not in results:
-        raise ValueError(
-            'GenerateMultiInstanceTarget needs TopdownAffine before it in the pipeline'
-        )
-    arguments = (
-        results['input_center'],
-        results['input_scale'],
-        float(np.ravel(results.get('bbox_rotation', 0.0))[0]),
-    )
-    source = results['keypoints'][..., :2]
-    placed = results['transformed_keypoints'][..., :2]
-    for warp_matrix in (get_warp_matrix, get_udp_warp_matrix):
-        crop = warp_matrix(*arguments, output_size=results['input_size'])
-        again = cv2.transform(source, crop)  # as TopdownAffine does it
-        if np.allclose(again, placed, atol=1e-2, equal_nan=True):
-            return crop
-    raise ValueError(
-        'the pipeline moves the keypoints in another way than RandomFlip and '
-        'TopdownAffine record, so it cannot be repeated on the siblings: take the '
-        'other geometric transforms out of train_pipeline'
-    )
 
 
 def _concat(parts: List, levels: bool = False) -> np.ndarray:
