@@ -21,11 +21,11 @@ class MultiInstanceDataset:
     dataset is built as it is but for two things: ``GenerateTarget`` in its
     pipeline becomes :class:`GenerateMultiInstanceTarget`, and the keypoints of
     the siblings go through the pipeline with each sample, see
-    :class:`SiblingPipeline`. Their index is built once, in the main process (with several ranks in each, and then kept once for
-    all ranks of a machine), from the samples the stock dataset holds: a person
-    left out by ``indices`` or ``sample_interval`` is nobody's sibling. A dataset
-    without ``GenerateTarget`` in ``test_mode`` is passed through; test data need
-    not be wrapped.
+    :class:`SiblingPipeline`. Their index is built once, in the main process
+    (with several ranks in each, and then kept once for all ranks of a machine),
+    from the samples the stock dataset holds: a person left out by ``indices`` or
+    ``sample_interval`` is nobody's sibling. A dataset without ``GenerateTarget``
+    in ``test_mode`` is passed through; test data need not be wrapped.
 
     Args:
         dataset (dict): Config of the stock dataset.

@@ -4,6 +4,7 @@ from typing import Any, Callable, Dict, Iterator, Optional, Sequence
 
 import numpy as np
 from mmengine.dataset import Compose
+from mmpose.datasets import transforms as mmpose_transforms
 from mmpose.datasets.transforms import (
     Albumentation,
     KeypointConverter,
@@ -54,8 +55,7 @@ class SiblingPipeline(Compose):
         self.index = index
         self._movers = [t for t in self.transforms if isinstance(t, MOVERS)]
         for transform in self.transforms:
-            if isinstance(transform, Albumentation):
-                _check_albumentation(transform)
+            _check_transform(transform)
 
     def __call__(self, data: dict) -> Optional[dict]:
         """One sample, or None where a transform drops it."""
@@ -78,10 +78,11 @@ class SiblingPipeline(Compose):
     def _leave_in_place(self, transform: Callable, results: Dict) -> Optional[Dict]:
         """Give a transform the person; siblings stay as long as the person does."""
         before = {key: np.array(results[key]) for key in ROWS if key in results}
-        image = results.get('img')
+        image, siblings = results.get('img'), results['siblings']
         results = transform(results)
-        if results is None or 'siblings' not in results:  # dropped, or packed
+        if results is None or 'keypoints' not in results:  # dropped, or packed
             return results
+        results.setdefault('siblings', siblings)  # in case it is another dict
         if _moved(before, results):
             self._movers.append(transform)
             raise KeypointsMoved(
@@ -129,8 +130,10 @@ def _move_everybody(transform: Callable, results: Dict) -> Optional[Dict]:
                     f'unknown where the siblings are. {_WAY_OUT}'
                 )
             results[key], results['siblings'][key] = rows[:1], rows[1:-1]
-    if cropped and not _moved(
-        {'transformed_keypoints': own['transformed_keypoints']}, results
+    if (
+        cropped
+        and _moved(own, results, ['keypoints'])
+        and not _moved(own, results, ['transformed_keypoints'])
     ):
         raise ValueError(
             f'{_name(transform)} moves keypoints after the crop, but not '
@@ -150,9 +153,9 @@ def _name(transform: Callable) -> str:
     return getattr(transform, '__name__', type(transform).__name__)
 
 
-def _moved(before: Dict[str, np.ndarray], results: Dict) -> bool:
+def _moved(before: Dict, results: Dict, keys: Sequence[str] = ROWS) -> bool:
     """Whether the person's rows are elsewhere, of another shape, or new."""
-    for key in ROWS:
+    for key in keys:
         if key in results:
             old, new = before.get(key), results[key]
             if np.shape(old) != np.shape(new):
@@ -183,26 +186,35 @@ def _check_image(transform: Callable, before: Any, after: Any) -> None:
 def _check_image_size(results: Dict) -> None:
     """``RandomFlip`` mirrors keypoints in the image that ``img_shape`` tells of."""
     image, shape = results.get('img'), results.get('img_shape')
-    if isinstance(image, np.ndarray) and tuple(shape[:2]) != image.shape[:2]:
+    if isinstance(image, np.ndarray) and shape and tuple(shape) != image.shape[:2]:
         raise ValueError(
-            f'RandomFlip got an image of {image.shape[:2]} pixels whose img_shape says '
-            f'{tuple(shape[:2])}: the transform before it that changes the size of the '
+            f'RandomFlip got an image of {image.shape[:2]} pixels, img_shape says '
+            f'{tuple(shape)}: the transform before it that changes the size of the '
             "image has to set results['img_shape'] too"
         )
 
 
-def _check_albumentation(transform: Albumentation) -> None:
-    """Albumentations that move pixels would leave the keypoints where they were."""
-    from albumentations import ImageOnlyTransform, NoOp
+def _check_transform(transform: Callable) -> None:
+    """Name what could not be seen to go wrong when it runs."""
+    # new in MMPose 1.2
+    converter = getattr(mmpose_transforms, 'SingleHandConverter', ())
+    if isinstance(transform, converter):
+        raise ValueError(
+            'SingleHandConverter in train_pipeline needs the hand_type of a person, '
+            'which is not known of the siblings: take it out, or set num_instances=1'
+        )
+    if isinstance(transform, Albumentation):
+        from albumentations import ImageOnlyTransform, NoOp
 
-    for part in _parts_of(transform.aug):
-        name = type(part).__name__
-        if not isinstance(part, (ImageOnlyTransform, NoOp)) and 'Dropout' not in name:
-            raise ValueError(
-                f'Albumentation with {name} in train_pipeline moves the image and '
-                'leaves the keypoints where they were: take it out (MMPose gives '
-                'albumentations the image alone)'
-            )
+        for part in _parts_of(transform.aug):
+            name = type(part).__name__
+            stays = any(word in name for word in ('Dropout', 'Masking', 'Erasing'))
+            if not stays and not isinstance(part, (ImageOnlyTransform, NoOp)):
+                raise ValueError(
+                    f'Albumentation with {name} in train_pipeline moves the image and '
+                    'leaves the keypoints where they were: take it out (MMPose gives '
+                    'albumentations the image alone)'
+                )
 
 
 def _parts_of(transform: Any) -> Iterator[Any]:

@@ -316,11 +316,3 @@ def test_bottom_up_dataset_is_named(coco_folder):
     stock = coco_dataset_config(folder, train_pipeline(), data_mode='bottomup')
     with pytest.raises(ValueError, match="data_mode of CocoDataset is 'bottomup'"):
         DATASETS.build(dict(type='MultiInstanceDataset', dataset=stock))
-
-
-def test_crop_that_is_not_recorded_is_named(coco_folder):
-    folder = coco_folder([person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)])
-    pipeline = train_pipeline(augment=False)
-    pipeline.insert(3, dict(type='RandomFlip', prob=1.0, direction='horizontal'))
-    with pytest.raises(ValueError, match='take the other geometric transforms out'):
-        build(folder, pipeline)[0]

@@ -48,10 +48,8 @@ class GenerateMultiInstanceTarget(GenerateTarget):
             return results.get(name, getattr(PackPoseInputs, name))
 
         # what another generator before this one has encoded is of N persons already
-        tables = [
-            table(name) for name in ('label_mapping_table', 'field_mapping_table')
-        ]
-        person = {k: v for k, v in results.items() if not any(k in t for t in tables)}
+        encoded = {*table('label_mapping_table'), *table('field_mapping_table')}
+        person = {key: results[key] for key in results if key not in encoded}
         persons = [
             super(GenerateMultiInstanceTarget, self).transform(dict(person, **rows))
             for rows in [{}, *self._siblings_in_crop(results)]

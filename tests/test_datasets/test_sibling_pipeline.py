@@ -1,0 +1,374 @@
+"""Targets of the person and of the sibling are where the pixels went.
+
+Each pixel of the training image holds its own place: x in the first channel, y in the
+second. So a pixel of the crop says where in the image it comes from.
+"""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.dataset import Compose
+from mmpose.registry import DATASETS, TRANSFORMS
+
+from ..conftest import coco_dataset_config, person
+from .test_multi_instance_dataset import REGRESSION, targets
+
+PEOPLE = [person(1, 1, 40, 30, 50, 60), person(2, 1, 50, 35, 50, 60)]
+WIDTH, HEIGHT = 160, 120
+CROP = (96, 128)
+SWAPPED = [0, *(i + 1 if i % 2 else i - 1 for i in range(1, 17))]  # COCO's left, right
+LOAD, BOX, PACK = (
+    dict(type=name) for name in ('LoadImage', 'GetBBoxCenterScale', 'PackPoseInputs')
+)
+WIDE = dict(BOX, padding=1.7)
+AFFINE = dict(type='TopdownAffine', input_size=CROP)
+TARGET = dict(type='GenerateTarget', encoder=REGRESSION)
+END = [AFFINE, TARGET, PACK]
+ROTATED = dict(type='RandomBBoxTransform', rotate_prob=1.0, scale_factor=(0.8, 1.2))
+HALF_BODY = dict(type='RandomHalfBody', prob=1.0)
+
+
+def flip(direction, prob=1.0):
+    return dict(type='RandomFlip', direction=direction, prob=prob)
+
+
+@pytest.fixture
+def folder(coco_folder):
+    folder = coco_folder(PEOPLE)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    pixels = np.stack([x, y, np.full_like(x, 255)], axis=2)
+    cv2.imwrite(str(folder / '000001.png'), pixels.astype(np.uint8))
+    return folder
+
+
+def build(dataset, **fields):
+    dataset = DATASETS.build(
+        dict(type='MultiInstanceDataset', dataset=dataset, **fields)
+    )
+    dataset.full_init()
+    return dataset
+
+
+def largest_distance(sample, people):
+    """Pixels of the image between each person's keypoints and what its target shows."""
+    crop = sample['inputs'].permute(1, 2, 0).numpy().astype(np.float32)
+    middle = crop[CROP[1] // 2, CROP[0] // 2, :2]
+    right = crop[CROP[1] // 2, CROP[0] // 2 + 10, :2] - middle
+    down = crop[CROP[1] // 2 + 10, CROP[0] // 2, :2] - middle
+    mirrored = right[0] * down[1] - right[1] * down[0] < 0
+    labels = sample['data_samples'].gt_instance_labels
+    placed = labels.keypoint_labels.numpy() * np.array(CROP, np.float32)
+    found = cv2.remap(crop, placed.astype(np.float32), None, cv2.INTER_LINEAR)
+    inside = found[..., 2] > 254
+    distances = []
+    for i, who in enumerate(people):
+        keypoints = np.reshape(who['keypoints'], (17, 3))[:, :2]
+        expected = keypoints[SWAPPED] if mirrored else keypoints
+        distance = np.linalg.norm(found[i, :, :2] - expected, axis=1)[inside[i]]
+        assert len(distance) >= 8
+        distances.append(distance.max())
+    return max(distances)
+
+
+def check(dataset, seeds=range(6)):
+    for seed in seeds:
+        for index in range(len(dataset)):
+            np.random.seed(seed)
+            sample = dataset[index]
+            chosen = sample['data_samples'].gt_instances.target_instances
+            assert chosen.tolist() == [[0, 1]]
+            order = PEOPLE if index % 2 == 0 else PEOPLE[::-1]
+            assert largest_distance(sample, order) < 1.5
+
+
+class Shift(BaseTransform):
+    """As a user would write it."""
+
+    def transform(self, results):
+        matrix = np.array([[1, 0, 20], [0, 1, -7]], np.float32)
+        results['img'] = cv2.warpAffine(results['img'], matrix, (WIDTH, HEIGHT))
+        results['keypoints'] = results['keypoints'] + [20, -7]
+        results['bbox'] = results['bbox'] + [20, -7, 20, -7]
+        return results
+
+
+class ShiftInPlaceAtTimes(Shift):
+    def transform(self, results):
+        if np.random.rand() < 0.5:
+            before = results['keypoints']
+            before[:] = super().transform(results)['keypoints']
+            results['keypoints'] = before
+        return results
+
+
+class Resize(BaseTransform):
+    def transform(self, results):
+        image = cv2.resize(results['img'], None, fx=2, fy=2)
+        results.update(img=image, img_shape=image.shape[:2])
+        for key in ('bbox', 'keypoints'):
+            results[key] = results[key] * 2
+        return results
+
+
+class Mirror(BaseTransform):
+    """Not MMPose's ``RandomFlip``."""
+
+    def transform(self, results):
+        results['img'] = results['img'][:, ::-1].copy()
+        for key in ('keypoints', 'keypoints_visible'):
+            results[key] = results[key][:, results['flip_indices']]
+        results['keypoints'][..., 0] = WIDTH - 1 - results['keypoints'][..., 0]
+        results['bbox'][:, [0, 2]] = WIDTH - 1 - results['bbox'][:, [2, 0]]
+        return results
+
+
+class Crop(BaseTransform):
+    """Not MMPose's ``TopdownAffine``, and without recording what it does."""
+
+    def transform(self, results):
+        x, y = results['bbox'][0, :2].astype(int) - 10
+        image = results['img'][y : y + CROP[1], x : x + CROP[0]]
+        padding = [(0, CROP[1] - image.shape[0]), (0, CROP[0] - image.shape[1]), (0, 0)]
+        results['img'] = np.pad(image, padding)
+        results['transformed_keypoints'] = results['keypoints'] - [x, y]
+        results['input_size'] = CROP
+        return results
+
+
+class ShiftCrop(BaseTransform):
+    def transform(self, results):
+        matrix = np.array([[1, 0, 9], [0, 1, 5]], np.float32)
+        results['img'] = cv2.warpAffine(results['img'], matrix, CROP)
+        results['transformed_keypoints'] = results['transformed_keypoints'] + [9, 5]
+        return results
+
+
+class Pad(BaseTransform):
+    """At the right and at the bottom: keypoints stay."""
+
+    def transform(self, results):
+        results['img'] = np.pad(results['img'], [(0, 32), (0, 16), (0, 0)])
+        results['img_shape'] = results['img'].shape[:2]
+        return results
+
+
+class AnotherDict(BaseTransform):
+    def transform(self, results):
+        return {key: value for key, value in results.items() if key != 'siblings'}
+
+
+class BoxOfOnePerson(BaseTransform):
+    """Works on one person, and moves no keypoint."""
+
+    def transform(self, results):
+        (keypoints,) = results['keypoints']
+        results['bbox'] = np.r_[keypoints.min(axis=0), keypoints.max(axis=0)][None]
+        return results
+
+
+RIGHT = dict(
+    plain=[LOAD, WIDE, *END],
+    horizontal=[LOAD, WIDE, flip('horizontal', 0.5), *END],
+    vertical=[LOAD, WIDE, flip('vertical'), *END],
+    diagonal=[LOAD, WIDE, flip('diagonal'), *END],
+    flip_before_the_box=[LOAD, flip('horizontal'), WIDE, *END],
+    two_flips=[LOAD, WIDE, flip('horizontal'), flip('vertical', 0.5), *END],
+    the_same_flip_twice=[LOAD, WIDE, flip('horizontal'), flip('horizontal', 0.5), *END],
+    directions=[LOAD, WIDE, flip(['horizontal', 'diagonal'], [0.5, 0.4]), *END],
+    rotated=[LOAD, WIDE, flip('horizontal', 0.5), ROTATED, *END],
+    udp=[LOAD, WIDE, ROTATED, dict(AFFINE, use_udp=True), TARGET, PACK],
+    half_body=[LOAD, WIDE, HALF_BODY, flip('horizontal'), *END],
+    random_apply=[
+        LOAD,
+        WIDE,
+        dict(type='RandomApply', prob=0.5, transforms=[flip('horizontal')]),
+        *END,
+    ],
+    shifted=[LOAD, Shift(), WIDE, flip('horizontal', 0.5), *END],
+    shifted_at_times=[LOAD, ShiftInPlaceAtTimes(), WIDE, *END],
+    resized=[LOAD, Resize(), WIDE, flip('horizontal', 0.5), *END],
+    mirrored=[LOAD, Mirror(), WIDE, flip('vertical', 0.5), *END],
+    padded=[LOAD, Pad(), WIDE, flip('horizontal', 0.5), *END],
+    another_crop=[LOAD, Crop(), TARGET, PACK],
+    shifted_crop=[LOAD, WIDE, AFFINE, ShiftCrop(), TARGET, PACK],
+    another_dict=[LOAD, AnotherDict(), WIDE, flip('horizontal'), *END],
+    a_function=[LOAD, lambda results: Shift()(results), WIDE, *END],
+    two_target_generators=[LOAD, WIDE, flip('horizontal'), AFFINE, TARGET, *END[1:]],
+    one_person=[LOAD, BoxOfOnePerson(), WIDE, *END],
+)
+
+
+@pytest.mark.parametrize('pipeline', RIGHT.values(), ids=RIGHT)
+def test_targets_of_both_persons_are_where_their_pixels_are(folder, pipeline):
+    check(build(coco_dataset_config(folder, pipeline)))
+
+
+@pytest.mark.parametrize('inner', [flip('horizontal'), Shift()], ids=['flip', 'shift'])
+def test_pipelines_of_a_dataset_and_of_its_wrapper_are_one(folder, inner):
+    stock = coco_dataset_config(folder, [LOAD, inner])
+    outer = dict(
+        type='CombinedDataset',
+        metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+        datasets=[stock, stock],
+        pipeline=[flip('vertical', 0.5), WIDE, *END],
+    )
+    check(build(outer))
+
+
+def test_a_pipeline_switched_inside_of_a_wrapper_takes_effect(folder):
+    stock = coco_dataset_config(folder, RIGHT['plain'])
+    dataset = build(dict(type='RepeatDataset', dataset=stock, times=2))
+    dataset.pipeline = Compose([LOAD, WIDE, flip('vertical'), *END])
+    check(dataset)
+    assert dataset[0]['data_samples'].flip_direction == 'vertical'
+
+
+def test_two_codecs_after_one_another_have_their_targets(folder):
+    simcc = dict(type='SimCCLabel', input_size=CROP, sigma=4.0, simcc_split_ratio=2.0)
+    both = [LOAD, WIDE, AFFINE, TARGET, dict(TARGET, encoder=simcc)]
+    stock = DATASETS.build(coco_dataset_config(folder, both))
+    ours = build(coco_dataset_config(folder, both))
+    names = 'keypoint_labels', 'keypoint_x_labels', 'keypoint_y_labels'
+    for name in names:
+        for index in range(2):
+            own, sibling = ours[index][name]
+            np.testing.assert_array_equal(own, stock[index][name][0])
+            assert not np.array_equal(own, sibling)
+
+
+def test_colours_may_change(folder):
+    still = [
+        dict(type='YOLOXHSVRandomAug'),
+        dict(type='PhotometricDistortion'),
+        lambda results: dict(results, img=255 - results['img']),
+    ]
+    expected = build(coco_dataset_config(folder, [LOAD, WIDE, *END]))
+    ours = build(coco_dataset_config(folder, [LOAD, *still, WIDE, *END]))
+    for index in range(2):
+        for name, value in targets(expected[index]).items():
+            assert torch.equal(targets(ours[index])[name], value)
+
+
+def test_a_dropped_sample_is_another_one(folder):
+    def drop_the_first(results):
+        return None if results['id'] == 1 else results
+
+    dataset = build(coco_dataset_config(folder, [LOAD, drop_the_first, WIDE, *END]))
+    np.random.seed(0)
+    sample = dataset[0]
+    assert sample['data_samples'].id == 2
+    assert largest_distance(sample, PEOPLE[::-1]) < 1.5
+
+
+def test_a_person_that_a_flip_leaves_as_it_is_has_a_flipped_sibling(folder):
+    """In the middle of the image, left and right mirror each other."""
+    half = np.random.default_rng(0).uniform((5, 35), (30, 90), (17, 2))
+    half[0, 0] = 0
+    half[1::2] = half[2::2] * [-1, 1]
+    keypoints = np.c_[half + [(WIDTH - 1) / 2, 0], np.full(17, 2)]
+    symmetric = person(1, 1, 47, 30, 65, 65, keypoints=keypoints.ravel().tolist())
+    content = json.loads((folder / 'annotations.json').read_text())
+    content['annotations'] = [symmetric, PEOPLE[1]]
+    (folder / 'annotations.json').write_text(json.dumps(content))
+    dataset = build(coco_dataset_config(folder, [LOAD, WIDE, flip('horizontal'), *END]))
+    assert largest_distance(dataset[0], [symmetric, PEOPLE[1]]) < 1.5
+
+
+def jitter(results):
+    shape = results['keypoints'].shape
+    results['keypoints'] = results['keypoints'] + np.random.normal(0, 0.1, shape)
+    return results
+
+
+def move_the_first(results):
+    results['keypoints'][0] += 5
+    return results
+
+
+def move_a_lone_person(results):
+    (keypoints,) = results['keypoints']
+    results['keypoints'] = keypoints[None] + 5
+    return results
+
+
+def resize_the_image(results):
+    image = cv2.resize(results['img'], None, fx=2, fy=2)
+    return dict(results, img=image, img_shape=image.shape[:2])
+
+
+def resize_without_shape(results):
+    shape = results['img_shape']
+    return dict(Resize()(results), img_shape=shape)
+
+
+def move_after_the_crop(results):
+    results['keypoints'] = results['keypoints'] + 5
+    return results
+
+
+WRONG = [
+    ([LOAD, jitter, WIDE, *END], 'jitter does not treat all persons alike'),
+    ([LOAD, move_the_first, WIDE, *END], 'move_the_first does not treat all persons'),
+    ([LOAD, move_a_lone_person, WIDE, *END], 'move_a_lone_person moves keypoints, but'),
+    ([LOAD, WIDE, resize_the_image, *END], 'resize_the_image changes the size of the'),
+    ([LOAD, resize_without_shape, flip('vertical'), WIDE, *END], 'RandomFlip got an'),
+    ([LOAD, WIDE, AFFINE, flip('vertical', 0.0), *END[1:]], 'RandomFlip stands after'),
+    ([LOAD, WIDE, AFFINE, AFFINE, *END[1:]], 'TopdownAffine stands after the crop'),
+    ([LOAD, WIDE, AFFINE, move_after_the_crop, *END[1:]], 'move_after_the_crop moves'),
+    ([LOAD, WIDE, *END[1:]], 'needs TopdownAffine before it in train_pipeline'),
+]
+
+
+@pytest.mark.parametrize(('pipeline', 'message'), WRONG, ids=[m for _, m in WRONG])
+def test_what_cannot_be_placed_is_named(folder, pipeline, message):
+    dataset = build(coco_dataset_config(folder, pipeline))
+    with pytest.raises(ValueError, match=message):
+        dataset[0]
+
+
+def test_stock_training_is_left_alone(folder):
+    """With N = 1 there is no sibling to place."""
+    dataset = build(
+        coco_dataset_config(folder, [LOAD, jitter, WIDE, *END]), num_instances=1
+    )
+    assert targets(dataset[0])['keypoint_labels'].shape == (1, 17, 2)
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('ShiftScaleRotate', 'Albumentation with ShiftScaleRotate in train_pipeline'),
+        ('CoarseDropout', None),
+        ('Blur', None),
+    ],
+)
+def test_albumentations_that_move_the_image_are_named(folder, name, message):
+    pytest.importorskip('albumentations')
+    parts = [dict(type='OneOf', transforms=[dict(type=name)], p=1.0)]
+    pipeline = [LOAD, WIDE, dict(type='Albumentation', transforms=parts), *END]
+    config = coco_dataset_config(folder, pipeline)
+    if message:
+        with pytest.raises(ValueError, match=message):
+            build(config)
+    else:
+        order = build(config)[0]['data_samples'].gt_instances.target_instances
+        assert order.tolist() == [[0, 1]]
+
+
+@pytest.mark.skipif(
+    'SingleHandConverter' not in TRANSFORMS.module_dict, reason='new in MMPose 1.2'
+)
+def test_hands_that_nobody_knows_are_named(folder):
+    mapping = [(i, i) for i in range(17)]
+    converter = dict(
+        type='SingleHandConverter',
+        num_keypoints=17,
+        left_hand_mapping=mapping,
+        right_hand_mapping=mapping,
+    )
+    with pytest.raises(ValueError, match='SingleHandConverter in train_pipeline needs'):
+        build(coco_dataset_config(folder, [LOAD, converter, WIDE, *END]))
