@@ -1,4 +1,4 @@
-from typing import Any, Iterator, List
+from typing import Any, Iterator, List, Optional, Sequence
 
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
