@@ -1,7 +1,8 @@
 """Tables in Markdown, and their places in documents."""
 
 import re
-from typing import Any, Dict, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Dict, Iterable, Sequence, Union
 
 ALIGNMENTS = dict(l='---', r='---:')
 
@@ -24,14 +25,14 @@ def markdown_table(
     )
 
 
-def fill_tables(name: str, text: str, tables: Dict[str, str]) -> str:
+def fill_tables(document: Union[str, Path], text: str, tables: Dict[str, str]) -> str:
     """The text of a document with its tables replaced.
 
     The place of a table is between ``<!-- table: TITLE -->`` and ``<!-- end -->``.
 
     Args:
-        name (str): of the document, for the error.
-        text (str): of the document.
+        document (str | Path): its name, for the error.
+        text (str): what it has.
         tables (dict[str, str]): each table by its title.
 
     Raises:
@@ -45,5 +46,5 @@ def fill_tables(name: str, text: str, tables: Dict[str, str]) -> str:
             flags=re.S,
         )
         if found != 1:
-            raise ValueError(f'{name} has {found} places "<!-- table: {title} -->"')
+            raise ValueError(f'{document} has {found} places "<!-- table: {title} -->"')
     return text

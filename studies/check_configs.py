@@ -15,15 +15,20 @@ import json
 import math
 import os
 import shutil
-import subprocess
 import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from clone import REPO, run_script
+
+# isort: split
 from mmengine.config import Config
-from quickstart import REPO, mmpose_tool
+from tqdm import tqdm
+
+from mipnet_mmpose.mmpose_files import mmpose_tool
+from mipnet_mmpose.whole_files import write_text
 
 FOLDERS = [REPO / 'configs' / name for name in ('coco', 'crowdpose', 'ochuman')]
 
@@ -135,20 +140,12 @@ def trained_config(config):
     return coco if config.parent.name == 'ochuman' and coco.is_file() else config
 
 
-def run_tool(name, config, log, *args):
+def run_mmpose(name, log, *arguments):
     """Run one of MMPose's tools from the folder with the data."""
-    path = os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')]))
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open('w') as stream:
-        code = subprocess.call(
-            [sys.executable, str(mmpose_tool(name)), str(config), *map(str, args)],
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env=dict(os.environ, PYTHONPATH=path),
-        )
-    if code:
-        last = (log.read_text(errors='replace').strip().splitlines() or ['?'])[-1]
-        raise CheckError(f'{name}: {last} (log: {log})')
+    try:
+        run_script([mmpose_tool(name), *arguments], log)
+    except RuntimeError as error:
+        raise CheckError(error) from error
 
 
 def loaders(cfg, split):
@@ -176,10 +173,10 @@ def no_download(cfg):
 def train(config, work_dir, logs):
     """Train for two iterations; returns the checkpoint and both losses."""
     cfg = Config.fromfile(config)
-    run_tool(
+    run_mmpose(
         'train.py',
-        config,
         logs / f'{config.stem}-train.log',
+        config,
         '--no-validate',
         '--work-dir',
         work_dir,
@@ -201,10 +198,10 @@ def test(config, checkpoint, name, options, work_dir, logs):
     """Test once; returns the metrics."""
     cfg = Config.fromfile(config)
     metrics_file = work_dir / 'metrics.json'
-    run_tool(
+    run_mmpose(
         'test.py',
-        config,
         logs / f'{config.stem}-{name.replace(" ", "-")}.log',
+        config,
         checkpoint,
         '--work-dir',
         work_dir,
@@ -294,20 +291,21 @@ def main(argv=None):
     groups = {}
     for config in args.configs:
         if results.get(title(config), {}).get('passed'):
-            print(f'{title(config)}: passed before', flush=True)
+            print(f'{title(config)}: passed before')
         else:
             groups.setdefault(trained_config(config), []).append(config)
 
     def collect(group):
         for config, result in check_group(*group, out):
             results[title(config)] = result
-            results_file.write_text(json.dumps(results, indent=1, sort_keys=True))
-            print(f'{title(config)}: {outcome(result)}', flush=True)
+            write_text(results_file, json.dumps(results, indent=1, sort_keys=True))
+            tqdm.write(f'{title(config)}: {outcome(result)}')
 
     os.chdir(out)
     with ThreadPoolExecutor(args.workers) as pool:
-        for future in as_completed(pool.submit(collect, g) for g in groups.items()):
-            future.result()
+        jobs = [pool.submit(collect, group) for group in groups.items()]
+        for job in tqdm(as_completed(jobs), total=len(jobs), desc='trainings'):
+            job.result()
     print(results_file)
     failed = [c for c in map(title, args.configs) if not results[c]['passed']]
     if failed:

@@ -11,8 +11,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[1]
-CONFIGS = REPO / 'configs' / 'synthcrowd'
+from clone import CONFIGS, REPO, SMALL
+
+# isort: split
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from tqdm import tqdm
+
+from mipnet_mmpose.markdown import markdown_table
+from mipnet_mmpose.synthcrowd import generate_image
 
 
 def parse_args():
@@ -20,12 +31,12 @@ def parse_args():
     parser.add_argument(
         '--baseline',
         type=Path,
-        default=CONFIGS / 'td-hm_res18-small_8e_synthcrowd-128x96.py',
+        default=CONFIGS / f'td-hm_{SMALL}',
     )
     parser.add_argument(
         '--config',
         type=Path,
-        default=CONFIGS / 'td-hm_mipnet-res18-small_8e_synthcrowd-128x96.py',
+        default=CONFIGS / f'td-hm_mipnet-{SMALL}',
     )
     parser.add_argument('--frames', type=int, default=300, help='default: 300')
     parser.add_argument('--short', type=int, default=60, help='default: 60')
@@ -40,12 +51,6 @@ def parse_args():
 
 def make_video(path, frames, size=(640, 480), margin=40):
     """Three people before a camera that sways; their boxes for each frame."""
-    sys.path.insert(0, str(REPO))
-    import cv2
-    import numpy as np
-
-    from mipnet_mmpose.synthcrowd import generate_image
-
     width, height = size
     large = (width + 2 * margin, height + 2 * margin)
     image, people = generate_image(0, 0, persons=(3, 3), size=large)[:2]
@@ -65,11 +70,6 @@ def make_video(path, frames, size=(640, 480), margin=40):
 
 def save_weights(config, path):
     """A checkpoint with the weights the model is built with."""
-    import torch
-    from mmengine.config import Config
-    from mmengine.registry import init_default_scope
-    from mmpose.registry import MODELS
-
     init_default_scope('mmpose')
     model = MODELS.build(Config.fromfile(config).model)
     torch.save(dict(state_dict=model.state_dict(), meta={}), path)
@@ -91,7 +91,8 @@ def run_demo(args, name, config, frames):
     text = Path(log.name).read_text()
     if status:
         sys.exit(f'the demo failed, see {log.name}:\n{text[-2000:]}')
-    print(f'{name}: {[line for line in text.splitlines() if "frames/s" in line][-1]}')
+    (*_, speed) = (line for line in text.splitlines() if 'frames/s' in line)
+    tqdm.write(f'{name}: {speed}')
     unit = 2**20 if sys.platform == 'darwin' else 2**10
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit
 
@@ -104,19 +105,18 @@ def main():
     for frames in lengths:
         make_video(args.out / f'{frames}.mp4', frames)
     costs, rows = {}, []
-    for name, config in (('baseline', args.baseline), ('MIPNet', args.config)):
+    models = {'baseline': args.baseline, 'MIPNet': args.config}
+    for name, config in tqdm(models.items(), desc='models'):
         save_weights(config, args.out / f'{name}.pth')
         (cpu, memory), (long_cpu, long_memory) = (
             run_demo(args, name, config, frames) for frames in lengths
         )
         costs[name] = (long_cpu - cpu) / (args.frames - args.short)
-        rows.append(
-            f'| {name} | {1000 * costs[name]:.1f} | {memory:.0f} | {long_memory:.0f} |'
-        )
-    print('\n| model | processor ms a frame | ', end='')
-    print(' | '.join(f'peak MB, {frames} frames' for frames in lengths), '|')
-    print('| --- | ---: | ---: | ---: |')
-    print('\n'.join(rows))
+        figures = 1000 * costs[name], memory, long_memory
+        rows.append([name, *map('{:.{}f}'.format, figures, (1, 0, 0))])
+    header = ['model', 'processor ms a frame']
+    header += [f'peak MB, {frames} frames' for frames in lengths]
+    print(markdown_table(header, rows))
     print(f'\nMIPNet takes {costs["MIPNet"] / costs["baseline"]:.2f} x the baseline')
 
 

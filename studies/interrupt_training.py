@@ -14,7 +14,6 @@ import random
 import runpy
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,13 +21,17 @@ from pathlib import Path
 
 os.environ['OMP_NUM_THREADS'] = '1'  # before torch: forks and sums need one thread
 
+from clone import CONFIGS, SMALL
+
+# isort: split
 import torch
 from mmengine.runner import CheckpointLoader
-from quickstart import CONFIGS, REPO, mmpose_tool
+from tqdm import tqdm
 
-import mipnet_mmpose  # noqa: F401 (reads mmengine's checkpoints)
+from mipnet_mmpose.mmpose_files import mmpose_tool
+from mipnet_mmpose.synthcrowd import generate
 
-CONFIG = CONFIGS / 'td-hm_mipnet-res18-small_8e_synthcrowd-128x96.py'
+CONFIG = CONFIGS / f'td-hm_mipnet-{SMALL}'
 
 
 def parse_args():
@@ -116,15 +119,14 @@ def main():
     moments = random.Random(args.seed)
     folder = Path(tempfile.mkdtemp())
     try:
-        command = [sys.executable, REPO / 'tools' / 'synthcrowd.py', folder / 'train']
-        command += ['--images', '8', '--size', '160x120']
-        subprocess.run(list(map(str, command)), check=True, stderr=subprocess.DEVNULL)
+        generate(folder / 'train', 8, 0, size=(160, 120), progress=False)
         began = time.monotonic()
         ended(start(args, folder, folder / 'whole'))
         whole = time.monotonic() - began
         expected = load(folder / 'whole' / f'epoch_{args.epochs}.pth')
         kills = finished = loaded = lost = 0
         work_dir = folder / 'killed'
+        bar = tqdm(total=args.kills, desc='kills')
         while kills < args.kills:
             if ended(start(args, folder, work_dir), moments.uniform(0, whole)):
                 check_end(args, work_dir, expected)
@@ -132,11 +134,13 @@ def main():
                 shutil.rmtree(work_dir)
                 continue
             kills += 1
+            bar.update()
             checkpoints = sorted(work_dir.glob('epoch_*.pth'))
             for path in checkpoints:
                 load(path)
                 loaded += 1
             lost += not checkpoints
+        bar.close()
         ended(start(args, folder, work_dir))
         check_end(args, work_dir, expected)
         print(f'{kills} kills within {whole:.1f} s, {lost} before the first checkpoint')

@@ -7,10 +7,15 @@ reads it asks for, so that the dataset's own code parses it.
 import copy
 import json
 
+import clone  # noqa: F401 (the package beside it)
+
+# isort: split
 import cv2
 import numpy as np
 from mmpose.registry import DATASETS
 from scipy.io import savemat
+
+from mipnet_mmpose.datasets.unwrap import stock_dataset_configs
 
 SIZE = 256
 BOXES = [[16, 16, 100, 130], [48, 24, 100, 130]]  # x, y, width, height in pixels
@@ -33,7 +38,7 @@ def with_made_up_data(dataset, folder):
         folder (Path): Where the files are written.
     """
     dataset = copy.deepcopy(dataset)
-    for part in stock_parts(dataset):
+    for _, part in stock_dataset_configs(dataset, 'dataset'):
         write(part, folder)
         part.update(
             data_root='',
@@ -49,15 +54,12 @@ def with_made_up_data(dataset, folder):
     return dataset
 
 
-def stock_parts(dataset):
-    """The configs of the stock datasets in a config of a dataset or a wrapper."""
-    if 'datasets' in dataset:
-        for part in dataset['datasets']:
-            yield from stock_parts(part)
-    elif 'dataset' in dataset:
-        yield from stock_parts(dataset['dataset'])
-    else:
-        yield dataset
+def undownloaded(model):
+    """The model's config without the weights its backbone starts from."""
+    model = copy.deepcopy(model)
+    backbone = model['backbone']
+    backbone.get('backbone', backbone)['init_cfg'] = None
+    return model
 
 
 def ann_name(dataset):

@@ -8,15 +8,14 @@ keep of each box until the end, its poses, is told beside it.
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from clone import CONFIGS, SMALL
 
+# isort: split
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -24,16 +23,12 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from quickstart import CONFIGS, REPO
-
-# before mmpose, which mmcv-lite alone cannot import
-# isort: split
-from mipnet_mmpose import MIPNetInferencer
-
-# isort: split
 from mmpose.registry import MODELS
 
-CONFIG = CONFIGS / 'td-hm_mipnet-res18-small_8e_synthcrowd-128x96.py'
+from mipnet_mmpose import MIPNetInferencer
+from mipnet_mmpose.synthcrowd import generate
+
+CONFIG = CONFIGS / f'td-hm_mipnet-{SMALL}'
 IMAGES = 40  # drawn; used again and again
 
 
@@ -51,13 +46,6 @@ def resident():
     for line in Path('/proc/self/status').read_text().splitlines():
         if line.startswith('VmRSS:'):
             return int(line.split()[1]) / 1024
-
-
-def draw_people(folder):
-    command = [sys.executable, REPO / 'tools' / 'synthcrowd.py', folder / 'val']
-    command += ['--images', IMAGES, '--seed', 0]
-    subprocess.run(list(map(str, command)), check=True, stderr=subprocess.DEVNULL)
-    return folder / 'val'
 
 
 class MemoryHook(Hook):
@@ -85,7 +73,8 @@ class MemoryHook(Hook):
 
 
 def evaluate(args, folder):
-    data = draw_people(folder)
+    data = folder / 'val'
+    generate(data, IMAGES, 0, progress=False)
     content = json.loads((data / 'annotations.json').read_text())
     images, annotations = [], []
     while len(annotations) < args.boxes:  # the same pictures under other ids
@@ -115,7 +104,8 @@ def evaluate(args, folder):
 
 
 def infer(args, folder):
-    data = draw_people(folder)
+    data = folder / 'val'
+    generate(data, IMAGES, 0, progress=False)
     cfg = Config.fromfile(CONFIG)
     weights = folder / 'weights.pth'
     init_default_scope('mmpose')

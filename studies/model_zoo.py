@@ -7,16 +7,24 @@ paper's figures where the paper has the system.
 
 import argparse
 import copy
-import re
 import sys
 import warnings
-from pathlib import Path
 
+from clone import REPO
+
+# isort: split
+import torch
 import yaml
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from tqdm import tqdm
 
-REPO = Path(__file__).resolve().parents[1]
+from mipnet_mmpose.comparison.cost import Network, count_multiply_adds
+from mipnet_mmpose.markdown import fill_tables, markdown_table
+from mipnet_mmpose.whole_files import write_text
+
 DOCS = REPO / 'docs' / 'model_zoo.md'
 INDEX = REPO / 'model-index.yml'
 FAMILIES = {  # and what they train on
@@ -134,21 +142,12 @@ def count(model, input_size):
         tuple[int, int]: parameters; multiply-adds for one crop, which are all N
         poses of a box.
     """
-    import mipnet_mmpose  # noqa: F401 (registers the plugin)
-
-    # isort: split
-    from mmengine.analysis import get_model_complexity_info
-    from mmengine.registry import init_default_scope
-    from mmpose.registry import MODELS
-
     init_default_scope('mmpose')
     estimator = MODELS.build(copy.deepcopy(model)).eval()
-    estimator.forward = estimator._forward
     width, height = input_size
-    info = get_model_complexity_info(
-        estimator, (3, height, width), show_table=False, show_arch=False
-    )
-    return info['params'], info['flops']
+    image = torch.zeros(1, 3, height, width)
+    parameters = sum(p.numel() for p in estimator.parameters())
+    return parameters, count_multiply_adds(Network(estimator), image)
 
 
 def describe(config, counts):
@@ -195,7 +194,7 @@ def count_all(configs, known):
         return known[key]
 
     counts = {}
-    for config in configs:
+    for config in tqdm(configs, desc='configs'):
         cfg = Config.fromfile(config)
         model, stock = cfg.model, stock_model(cfg.model)
         for part in (model, stock):
@@ -209,7 +208,6 @@ def count_all(configs, known):
             parameters, flops = counted(stock, size)
             counts[config]['Baseline Parameters'] = parameters
             counts[config]['Baseline FLOPs'] = flops
-        print(config.relative_to(REPO), flush=True)
     return counts
 
 
@@ -245,32 +243,29 @@ def link(config):
 
 def count_table(counts):
     """Parameters and multiply-adds of a family's configs."""
-    lines = ['| config | parameters, M | multiply-adds, G | × baseline |']
-    lines.append('| --- | ---: | ---: | ---: |')
+    rows = []
     for config, c in counts.items():
         cells = [f'{c["Parameters"] / 1e6:.2f}', f'{c["FLOPs"] / 1e9:.2f}', '–']
         if 'Baseline FLOPs' in c:
             cells[0] += f' ({c["Baseline Parameters"] / 1e6:.2f})'
             cells[1] += f' ({c["Baseline FLOPs"] / 1e9:.2f})'
             cells[2] = f'{c["FLOPs"] / c["Baseline FLOPs"]:.2f}'
-        lines.append(f'| {link(config)} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines)
+        rows.append([link(config), *cells])
+    header = ['config', 'parameters, M', 'multiply-adds, G', '× baseline']
+    return markdown_table(header, rows)
 
 
 def paper_table():
     """The paper's figures, with the config of each."""
-    lines = ['| data | boxes | HRNet AP | MIPNet AP | MIPNet, other | config |']
-    lines.append('| --- | --- | ---: | ---: | --- | --- |')
+    rows = []
     for config in (c for family in FAMILIES for c in family_configs(family)):
         for (dataset, boxes), figures in PAPER.get(config.stem, {}).items():
             mipnet = dict(figures['MIPNet'])
-            ap = mipnet.pop('AP')
+            both = [figures['HRNet']['AP'], mipnet.pop('AP')]
             other = ', '.join(f'{key} {value}' for key, value in mipnet.items()) or '–'
-            lines.append(
-                f'| {dataset} | {boxes} | {figures["HRNet"]["AP"]} | {ap} | {other} | '
-                f'{link(config)} |'
-            )
-    return '\n'.join(lines)
+            rows.append([dataset, boxes, *both, other, link(config)])
+    header = ['data', 'boxes', 'HRNet AP', 'MIPNet AP', 'MIPNet, other', 'config']
+    return markdown_table(header, rows, 'llrrl')
 
 
 def render_docs(text, counts):
@@ -278,20 +273,6 @@ def render_docs(text, counts):
     tables = {family: count_table(counts[family]) for family in FAMILIES}
     tables['paper'] = paper_table()
     return fill_tables(DOCS, text, tables)
-
-
-def fill_tables(path, text, tables):
-    """The text of a document with its tables replaced, by name."""
-    for name, table in tables.items():
-        text, found = re.subn(
-            rf'(<!-- table: {name} -->\n).*?(<!-- end -->)',
-            lambda match, table=table: f'{match[1]}\n{table}\n\n{match[2]}',
-            text,
-            flags=re.S,
-        )
-        if found != 1:
-            sys.exit(f'{path} has {found} places "<!-- table: {name} -->"')
-    return text
 
 
 def stale_files():
@@ -323,11 +304,11 @@ def main(argv=None):
     known = {}
     counts = {f: count_all(family_configs(f), known) for f in FAMILIES}
     for family in FAMILIES:
-        metafile(family).write_text(render_metafile(family, counts[family]))
+        write_text(metafile(family), render_metafile(family, counts[family]))
         print(metafile(family))
-    INDEX.write_text(render_index())
+    write_text(INDEX, render_index())
     print(INDEX)
-    DOCS.write_text(render_docs(DOCS.read_text(), counts))
+    write_text(DOCS, render_docs(DOCS.read_text(), counts))
     print(DOCS)
 
 

@@ -134,14 +134,18 @@ def _make(job):
 
 def _start_worker():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports Ctrl-C
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     cv2.setNumThreads(1)
 
 
-def _end_with_parent():
-    """A worker whose parent was killed would wait for work for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+def end_with_parent():
+    """End this worker when its parent is killed; it would wait for work for ever."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _results(jobs, workers):

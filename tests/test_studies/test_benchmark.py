@@ -1,8 +1,6 @@
 """What studies/benchmark.py measures, keeps and writes."""
 
 import json
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -15,13 +13,16 @@ from torch import nn
 from ..conftest import estimator_config, load_tool, needs_torch_2, train_pipeline
 
 benchmark = load_tool('benchmark')
+memory = load_tool('benchmark_memory')
+networks = load_tool('benchmark_networks')
+tables = load_tool('benchmark_tables')
 QUICK = ['inference', 'training', 'pipeline', 'nms', 'metric']
 
 
 @pytest.fixture(autouse=True)
 def small_pictures(monkeypatch):
-    monkeypatch.setattr(benchmark, 'PICTURES', 2)
-    monkeypatch.setattr(benchmark, 'PICTURE_SIZE', (160, 120))
+    monkeypatch.setattr(networks, 'PICTURES', 2)
+    monkeypatch.setattr(networks, 'PICTURE_SIZE', (160, 120))
 
 
 @pytest.fixture
@@ -67,28 +68,25 @@ def test_each_part_is_measured_and_gets_its_table(config, tmp_path, capsys):
 
 
 def test_memory_is_that_of_a_process_with_nothing_else(config, tmp_path):
-    cfg = benchmark.stock_config(config, tmp_path / 'pictures')
-    cfg.dump(tmp_path / 'ready.py')
-    command = [sys.executable, benchmark.__file__, '--batch', '2']
-    command += ['--peak-memory-of', str(tmp_path / 'ready.py')]
-    peak = int(subprocess.check_output(command).split()[-1])
+    cfg = networks.stock_config(config, tmp_path / 'pictures')
+    peak = memory.peak_memory(cfg, benchmark.parse_args(['--batch', '2']))
     weights = 4 * sum(p.numel() for p in MODELS.build(cfg.model).parameters())
     assert 4 * weights < peak < 2e8  # this process has more; Adam holds three copies
 
 
 def test_resident_peak_counts_bytes():
-    before = benchmark.resident_peak()
+    before = memory.resident_peak()
     held = [np.ones(2**24) for _ in range(4)]
-    grown = benchmark.resident_peak() - before
+    grown = memory.resident_peak() - before
     assert 0 <= grown <= 1.1 * sum(array.nbytes for array in held)
-    assert benchmark.resident_peak() > sum(array.nbytes for array in held)
+    assert memory.resident_peak() > sum(array.nbytes for array in held)
 
 
 def test_a_ratio_is_of_the_baseline_in_the_same_round(monkeypatch):
     monkeypatch.setattr(time, 'process_time', time.perf_counter)  # which sleep stops
     args = benchmark.parse_args(['--rounds', '3'])
     calls = {'baseline': lambda: time.sleep(0.01), 'N = 2': lambda: time.sleep(0.03)}
-    result = benchmark.compare(calls, args)
+    result = networks.compare(calls, args)
     assert result['baseline']['seconds'] == pytest.approx(0.01, rel=0.5)
     assert result['N = 2']['ratio'] == pytest.approx(3, rel=0.5)
 
@@ -102,16 +100,16 @@ def test_graph_breaks_are_counted(config, tmp_path, monkeypatch):
                 torch._dynamo.graph_break()
             return x + 1
 
-    monkeypatch.setattr(benchmark, 'build_network', lambda *args: Broken(3, 1, 1))
-    cfg = benchmark.stock_config(config, tmp_path / 'pictures')
-    result = benchmark.graph(cfg, benchmark.parse_args(['--batch', '2']))
+    monkeypatch.setattr(networks, 'build_network', lambda *args: Broken(3, 1, 1))
+    cfg = networks.stock_config(config, tmp_path / 'pictures')
+    result = networks.graph(cfg, benchmark.parse_args(['--batch', '2']))
     assert result['baseline'] == result['N = 2'] == dict(inference=0, training=1)
 
 
 @needs_torch_2
 def test_the_network_is_one_graph_with_the_same_output():
     torch._dynamo.reset()
-    network = benchmark.Network(MODELS.build(estimator_config('backbone')))
+    network = networks.Network(MODELS.build(estimator_config('backbone')))
     images = torch.randn(2, 3, 128, 96)
     compiled = torch.compile(network, backend='eager', fullgraph=True)
     with torch.no_grad():
@@ -123,12 +121,12 @@ def test_the_network_is_one_graph_with_the_same_output():
 
 
 def test_a_faster_mode_answers_nearly_the_same(config, tmp_path):
-    cfg = benchmark.stock_config(config, tmp_path / 'pictures')
+    cfg = networks.stock_config(config, tmp_path / 'pictures')
     images = torch.randn(2, 3, 128, 96)
     torch.manual_seed(0)
-    slow = benchmark.inference_call(cfg, images)()
+    slow = networks.inference_call(cfg, images)()
     torch.manual_seed(0)
-    fast = benchmark.inference_call(cfg, images, bfloat16=True, channels_last=True)()
+    fast = networks.inference_call(cfg, images, bfloat16=True, channels_last=True)()
     assert fast.dtype == torch.bfloat16
     assert (fast - slow).abs().max() < 0.1 * slow.abs().max()
 
@@ -136,7 +134,7 @@ def test_a_faster_mode_answers_nearly_the_same(config, tmp_path):
 def test_targets_are_compared_with_what_was_measured():
     parts = ('inference', 'hrnet-w32', 'N = 2'), ('memory', 'hrnet-w32', 'N = 2')
     results = {part: {model: {name: dict(ratio=1.4)}} for part, model, name in parts}
-    slow, small = benchmark.target_table(results).splitlines()[2:]
+    slow, small = tables.target_table(results).splitlines()[2:]
     assert '1.38' in slow and slow.endswith('**no** |')
     assert '1.5' in small and small.endswith('yes |')
 

@@ -7,10 +7,14 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import DATASETS
 
+from mipnet_mmpose.mmpose_files import STOCK_CONFIGS
+
 from ..conftest import load_tool, needs_registered, stock_config_file
 
 stock_configs = load_tool('stock_configs')
 made_up_samples = load_tool('made_up_samples')
+checks = load_tool('stock_config_check')
+coverage = load_tool('stock_config_document')
 BODY = 'body_2d_keypoint'
 SIMCC = f'{BODY}/simcc/coco/simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192.py'
 HAND5 = 'hand_2d_keypoint/rtmpose/hand5/rtmpose-m_8xb256-210e_hand5-256x256.py'
@@ -54,15 +58,15 @@ def test_made_up_people_have_the_keypoints_of_the_subset(subset, count, tmp_path
 
 
 def test_a_config_that_works_passes():
-    cfg = Config.fromfile(stock_configs.STOCK / SIMCC)
+    cfg = Config.fromfile(STOCK_CONFIGS / SIMCC)
     first, second = stock_configs.plan([(SIMCC, cfg), ('another', cfg)])
     assert first == job(SIMCC, wheres=['neck', 'backbone'], warm=['neck', 'backbone'])
     assert second == job('another')
-    result = json.loads(json.dumps(stock_configs.cover(first)))
+    result = json.loads(json.dumps(checks.cover(first)))
     assert result['status'] == 'passed'
     assert result['neck']['siblings'] == result['backbone']['siblings'] == 2
     assert 1 < result['backbone']['cost']['ratio'] < 2
-    text = stock_configs.document([result])
+    text = coverage.document([result])
     assert '**1 of 1 configs pass (100.0 %).**' in text
     row = re.search(r'^\| MobileNetV2 \| 1 \| 1 \| 1\.48 \| (\S+) \|$', text, re.M)
     assert float(row[1]) < 1e-6
@@ -70,7 +74,10 @@ def test_a_config_that_works_passes():
 
 def test_what_fails_says_whose_fault_it_is(monkeypatch):
     stock_config_file(DWPOSE)
-    results = [stock_configs.cover(job(HAND5)), stock_configs.cover(job(DWPOSE))]
+    results = [
+        checks.cover(job(HAND5)),
+        checks.cover(job(DWPOSE)),
+    ]
     stock, refused = results
     assert stock['status'] == 'failed in MMPose'
     assert 'fails on it too, KeyError' in stock['reason']
@@ -80,27 +87,27 @@ def test_what_fails_says_whose_fault_it_is(monkeypatch):
     def wrong(*args):
         raise AssertionError('the loss is nan')
 
-    monkeypatch.setattr(stock_configs, 'check', wrong)
-    monkeypatch.setattr(stock_configs, 'stock_error', lambda cfg: None)
-    results.append(stock_configs.cover(job(SIMCC)))
+    monkeypatch.setattr(checks, 'check', wrong)
+    monkeypatch.setattr(checks, 'stock_error', lambda cfg: None)
+    results.append(checks.cover(job(SIMCC)))
     assert results[-1]['status'] == 'failed'
     results[0]['neck'] = dict(lines=30)
-    text = stock_configs.document(results)
+    text = coverage.document(results)
     assert '**0 of 2 configs pass (0.0 %).**' in text
-    assert 'the loss is nan (test_coverage.py:' in text
+    assert 'the loss is nan (test_stock_configs.py:' in text
     for result in results:
         assert f'  - `{result["config"]}`' in text
 
 
 def test_what_people_wrote_is_kept(tmp_path):
     path = tmp_path / 'stock_configs.md'
-    assert stock_configs.learnt_section(path) == ''
+    assert coverage.learnt_section(path) == ''
     passed = dict(job(SIMCC), status='passed', neck=dict(lines=30), family='CSPNeXt')
-    section = stock_configs.LEARNT + '\nIt is.\n\n'
-    path.write_text(stock_configs.document([passed], section))
-    assert stock_configs.learnt_section(path) == section
+    section = coverage.LEARNT + '\nIt is.\n\n'
+    path.write_text(coverage.document([passed], section))
+    assert coverage.learnt_section(path) == section
     text = path.read_text()
-    assert text == stock_configs.document([passed], stock_configs.learnt_section(path))
+    assert text == coverage.document([passed], coverage.learnt_section(path))
 
 
 def test_configs_of_one_pose_per_box_are_found():

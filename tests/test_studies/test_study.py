@@ -12,6 +12,9 @@ from ..conftest import load_tool, person
 from ..test_tools.test_compare import people_of
 
 study = load_tool('study')
+runs = load_tool('study_runs')
+measured = load_tool('study_figures')
+study_report = load_tool('study_report')
 
 
 @pytest.fixture
@@ -29,11 +32,11 @@ def args(tmp_path):
 
 
 def test_every_run_has_its_config(args):
-    plan = study.planned_runs(args)
+    plan = runs.planned_runs(args)
     assert len(plan) == 1 + 2 * 4 + 2 * 2 + 3
-    configs = {name: study.run_config(args, plan[name], name) for name in plan}
+    configs = {name: runs.run_config(args, plan[name], name) for name in plan}
     for name, cfg in configs.items():
-        data = study.stock_dataset(cfg.train_dataloader)
+        data = runs.stock_dataset(cfg.train_dataloader)
         crowd = 'crowded' if name.startswith('crowded') else 'train'
         assert data.data_root == f'{args.out}/data/{crowd}/'
         if name != 'pretrained':
@@ -103,7 +106,7 @@ def test_who_found_whom():
     model.keypoints = np.array(
         [[pose[0], pose[1]], [pose[0], nobody], [pose[0], pose[2]]]
     )
-    found = study.who_found_whom(people, model, [a, b, c])
+    found = measured.who_found_whom(people, model, [a, b, c])
     assert found == {
         'own box, λ = 0': 1,
         'own box, λ ≥ 1': 1,
@@ -129,21 +132,23 @@ def test_whom_boxes_answer(args):
     samples.append(sample(300, first, second))  # nobody's box
     (args.out / 'backbone-0').mkdir()
     dump(samples, str(args.out / 'backbone-0' / 'backbone-0.pkl'))
-    found = study.whom_boxes_answer(args, 'backbone-0')
+    found = measured.whom_boxes_answer(args, 'backbone-0')
     assert found == pytest.approx([1 / 3] * 5)
-    assert study.whom_boxes_answer(args, 'baseline-0') is None
+    assert measured.whom_boxes_answer(args, 'baseline-0') is None
 
 
 def made_up_result(name, ap, multiple):
     figures = dict(AP=ap, AP50=ap, AR=ap)
     truth = dict(figures, found={'own box, λ = 0': 3, 'nobody': 1})
-    truth['merged'] = [dict(figures)] * len(study.OKS_THRESHOLDS)
+    truth['merged'] = [dict(figures)] * len(measured.OKS_THRESHOLDS)
     if multiple:
-        truth['decay'] = [dict(figures, decay=d) for d in study.DECAYS]
+        truth['decay'] = [dict(figures, decay=d) for d in measured.DECAYS]
         truth['alone'] = [dict(figures), dict(figures, AP=0.2)]
-    thinned = [dict(figures, AP=ap - i / 100) for i in range(len(study.NMS_THRESHOLDS))]
+    thinned = [
+        dict(figures, AP=ap - i / 100) for i in range(len(measured.NMS_THRESHOLDS))
+    ]
     boxes = {'ground truth': truth, 'detections': dict(figures, thinned=thinned)}
-    return dict(run=name, **dict.fromkeys(study.STRENGTHS, boxes))
+    return dict(run=name, **dict.fromkeys(runs.STRENGTHS, boxes))
 
 
 def test_tables_and_plots_of_the_seeds(args, capsys):
@@ -155,7 +160,7 @@ def test_tables_and_plots_of_the_seeds(args, capsys):
             ('backbone-0', 0.7, True),
         )
     }
-    study.report(args, results)
+    study_report.report(args, results)
     text = (args.out / 'tables.md').read_text()
     assert '| apart | baseline | 2 | 55.0 ± 7.1 | 55.0 ± 7.1 | 55.0 ± 7.1 |' in text
     assert '| apart | backbone | 1 | 70.0 | 70.0 | 70.0 |' in text
@@ -166,7 +171,7 @@ def test_tables_and_plots_of_the_seeds(args, capsys):
     names = ('all', 'thinned', 'who', 'merged', 'decay', 'alone', 'answers')
     doc.write_text(''.join(f'<!-- table: study {n} -->\n<!-- end -->\n' for n in names))
     args.doc = doc
-    study.report(args, results)
+    study_report.report(args, results)
     assert '| apart | backbone | 75.0 | 25.0 |' in doc.read_text()
     printed = capsys.readouterr().out.splitlines()
     for name in ('tables.md', 'overlap.png', 'thinned.png'):

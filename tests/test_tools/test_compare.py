@@ -21,7 +21,7 @@ from torchvision.ops import nms
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
-from mipnet_mmpose.comparison import METRICS, People, cost, figures
+from mipnet_mmpose.comparison import METRICS, People, cost, fewer_boxes, figures, tables
 from mipnet_mmpose.evaluation.oks import COCO_SIGMAS
 
 from ..conftest import (
@@ -67,7 +67,7 @@ class Poses:
 # two people whose boxes overlap by 0.8, and one alone in another image
 A, B = person(1, 1, 0, 0, 90, 90), person(2, 1, 10, 0, 90, 90)
 C = person(3, 2, 0, 0, 90, 90)
-APART, CLOSE = figures.OVERLAPS['below 0.1'], figures.OVERLAPS['above 0.75']
+APART, CLOSE = tables.OVERLAPS['below 0.1'], tables.OVERLAPS['above 0.75']
 
 
 def test_people_of_other_bins_count_neither_way():
@@ -151,9 +151,9 @@ def test_boxes_are_suppressed_as_elsewhere():
         rows = np.flatnonzero(images == image)
         kept = nms(torch.tensor(boxes[rows]), torch.tensor(scores[rows]), 0.5)
         expected += rows[kept.numpy()].tolist()
-    found = np.flatnonzero(figures.suppress_boxes(run, 0.5)).tolist()
+    found = np.flatnonzero(fewer_boxes.suppress_boxes(run, 0.5)).tolist()
     assert found == sorted(expected) and 10 < len(found) < 50
-    assert figures.suppress_boxes(run, 1.0).all()
+    assert fewer_boxes.suppress_boxes(run, 1.0).all()
 
 
 def write_model(folder, name, where, metric):
