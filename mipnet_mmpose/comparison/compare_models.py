@@ -99,21 +99,20 @@ def choose_test_set(
     """Put other data, other boxes or both into the test set of a config."""
     if not data and not boxes:
         return
-    key = 'test_dataloader.dataset'
-    stock = [
-        part for _, part in stock_dataset_configs(cfg.test_dataloader.dataset, key)
-    ]
-    if len(stock) != 1:
+    key, wrapped = 'test_dataloader.dataset', cfg.test_dataloader.dataset
+    datasets = dict(stock_dataset_configs(wrapped, key))
+    if len(datasets) > 1:
         raise CompareError(
-            f'--{name}: {key} joins {len(stock)} datasets; --data and --boxes are for '
-            'a config that tests on one'
+            f'--{name}: --data and --boxes are for one test set, the config has '
+            f'{", ".join(datasets)}: leave one of them'
         )
+    (dataset,) = datasets.values()
     if data:
         ann_file, images = data / 'annotations.json', data / 'images'
         for path in (ann_file, images):
             if not path.exists():
                 raise CompareError(f'--data: {path} does not exist')
-        stock[0].update(
+        dataset.update(
             data_root='',
             ann_file=str(ann_file),
             data_prefix=dict(img=f'{images}/'),
@@ -125,4 +124,4 @@ def choose_test_set(
     if boxes:
         if not boxes.is_file():
             raise CompareError(f'--boxes: {boxes} does not exist')
-        stock[0]['bbox_file'] = str(boxes)
+        dataset['bbox_file'] = str(boxes)
