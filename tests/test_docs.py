@@ -1,5 +1,6 @@
 """The README and docs/ name files, headings, commands and options that exist."""
 
+import ast
 import re
 
 import pytest
@@ -90,6 +91,28 @@ def test_files_of_the_repository_that_are_named_exist(page):
     for name in re.findall(rf'`({pattern})`', page.read_text()):
         if 'NAME' not in name and name not in MMPOSE_TOOLS:
             assert (REPO / name).exists(), name
+
+
+def messages():
+    """Every text in the code, the values in it left out."""
+    files = [*REPO.glob('mipnet_mmpose/**/*.py'), *REPO.glob('tools/*.py')]
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [getattr(part, 'value', '') for part in node.values]
+                yield '…'.join(part for part in parts if isinstance(part, str))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_errors_in_the_questions_are_those_of_the_code():
+    text = (REPO / 'docs' / 'faq.md').read_text().partition('## Errors')[2]
+    errors = re.findall(r'^\| `(.+?)` \|', text.partition('## Pass')[0], re.M)
+    assert len(errors) > 20
+    known = list(messages())
+    for error in errors:
+        parts = [part for part in error.split('…') if len(part.strip()) > 3]
+        assert any(all(part in text for part in parts) for text in known), error
 
 
 def test_readme_is_short():
