@@ -28,6 +28,7 @@ from torch import nn
 # before mmpose.apis, which mmcv-lite alone cannot import
 # isort: split
 import mipnet_mmpose
+from mipnet_mmpose.datasets.unwrap import find_pipeline
 from mipnet_mmpose.models.lambdas import LambdaModule
 from mipnet_mmpose.models.mimb import encode_lambdas
 from mipnet_mmpose.models.stock_checkpoint import load_whole_checkpoint
@@ -144,10 +145,11 @@ class PoseNetwork(nn.Module):
 
 def describe(model, network):
     """What a user of the file needs to know, by metadata key."""
-    dataset = model.cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    transforms = {step['type'].split('.')[-1]: step for step in dataset.pipeline}
+    try:
+        pipeline = find_pipeline(model.cfg)
+    except ValueError as error:
+        raise ExportError(error) from error
+    transforms = {step['type'].split('.')[-1]: step for step in pipeline}
     for name in transforms:
         if name not in PIPELINE:
             print(

@@ -11,17 +11,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
 import numpy as np
-from mmengine.dataset import Compose
+import torch
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from PIL import Image
 
 # before mmpose.apis, which mmcv-lite alone cannot import
 # isort: split
 from mipnet_mmpose import COLORS, draw_poses, load_image, use_lambdas
+from mipnet_mmpose.datasets.unwrap import find_pipeline
 from mipnet_mmpose.whole_files import written_whole
 
 # isort: split
-from mmpose.apis import inference_topdown, init_model
+from mmpose.apis import init_model
 from mmpose.structures.bbox import get_warp_matrix
 
 HEIGHT = 256  # of a crop in the strip, pixels
@@ -65,8 +67,10 @@ def parse_args():
 def sweep(model, image, box, lambdas):
     """The pose and the heatmaps, if any, for each λ: sample, list of (K, h, w)."""
     model.test_cfg['output_heatmaps'] = True
-    with use_lambdas(model, lambdas):
-        sample = inference_topdown(model, image, box)[0]
+    pipeline = Compose(find_pipeline(model.cfg))
+    info = dict(model.dataset_meta, img=image, bbox=box, bbox_score=np.ones(1, 'f4'))
+    with use_lambdas(model, lambdas), torch.no_grad():
+        sample = model.test_step(pseudo_collate([pipeline(info)]))[0]
     heatmaps = None
     if 'pred_fields' in sample and 'heatmaps' in sample.pred_fields:
         heatmaps = sample.pred_fields.heatmaps.cpu().numpy()
@@ -126,9 +130,7 @@ def main():
         sys.exit(f'error: {error}')
     init_default_scope('mmpose')
     try:
-        image = load_image(
-            args.image, Compose(model.cfg.test_dataloader.dataset.pipeline)
-        )
+        image = load_image(args.image, Compose(find_pipeline(model.cfg)))
         height, width = image.shape[:2]
         x, y, w, h = args.bbox or (0, 0, width, height)
         num = getattr(model.head, 'num_instances', 1)

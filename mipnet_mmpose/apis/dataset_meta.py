@@ -1,4 +1,4 @@
-"""Let MMPose's APIs find the keypoints behind a :class:`MultiInstanceDataset`.
+"""Let MMPose's APIs find the keypoints of wrapped datasets.
 
 A checkpoint without ``dataset_meta`` is no obstacle for them: they read it from
 ``train_dataloader.dataset`` of the config, but look into no wrapper.
@@ -11,7 +11,7 @@ import mmpose.apis.inference
 import mmpose.apis.inferencers.base_mmpose_inferencer
 from mmengine.config import Config, ConfigDict
 
-from ..datasets import MultiInstanceDataset
+from ..datasets.unwrap import dataset_with_metainfo
 
 _stock = mmpose.apis.inference.dataset_meta_from_config
 
@@ -23,9 +23,7 @@ def dataset_meta_from_config(
     """As MMPose's, of the dataset that is wrapped."""
     loader = config.get(f'{dataset_mode}_dataloader')
     if loader and loader.get('dataset'):
-        dataset = loader.dataset
-        while dataset.get('type') in ('MultiInstanceDataset', MultiInstanceDataset):
-            dataset = dataset.dataset
+        dataset = dataset_with_metainfo(loader.dataset)
         config = ConfigDict({f'{dataset_mode}_dataloader': dict(dataset=dataset)})
     return _stock(config, dataset_mode)
 

@@ -8,6 +8,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from ..datasets.unwrap import find_pipeline
 from .boxes import boxes_per_image
 from .merge_boxes import merge_settings
 from .predict_images import box_image, predict_images
@@ -69,7 +70,7 @@ def estimate_poses(
         images = [images]
     boxes_of = boxes_per_image(bboxes, len(images))
     init_default_scope(model.cfg.get('default_scope', 'mmpose'))
-    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+    pipeline = Compose(find_pipeline(model.cfg))
     settings = merge_settings(model.cfg, **merge)
     skipped = Skipped()
     boxed = (

@@ -22,6 +22,8 @@ MERGE_DEFAULTS = dict(
     nms_thr=0.9,
 )
 
+UNKNOWN_SIGMA = 0.067  # the mean of COCO's 17
+
 
 def merge_settings(cfg: Config, **changes: Any) -> Dict[str, Any]:
     """How a config's evaluator scores and merges poses.
@@ -52,6 +54,27 @@ def merge_settings(cfg: Config, **changes: Any) -> Dict[str, Any]:
     return settings
 
 
+def merge_sigmas(dataset_meta: dict) -> np.ndarray:
+    """Per-keypoint constants of OKS for the merge, (K, ).
+
+    MMPose's hand, face, animal and fashion datasets have none (``sigmas=[]``). They
+    get :data:`UNKNOWN_SIGMA`, which no evaluation does.
+
+    Raises:
+        ValueError: where there are some, but not one for each keypoint.
+    """
+    num = dataset_meta['num_keypoints']
+    sigmas = np.asarray(dataset_meta.get('sigmas', ()), dtype=np.float32)
+    if not sigmas.size:
+        return np.full(num, UNKNOWN_SIGMA, np.float32)
+    if len(sigmas) != num:
+        raise ValueError(
+            f'metainfo.sigmas has {len(sigmas)} numbers for {num} keypoints: give one '
+            'for each, or an empty list'
+        )
+    return sigmas
+
+
 def merge_boxes(
     model: nn.Module,
     samples: Sequence[PoseDataSample],
@@ -74,7 +97,7 @@ def merge_boxes(
         ``heatmaps`` (N·K, H, W) where the model gives them.
     """
     merged = PoseDataSample(metainfo=metainfo)
-    sigmas = np.asarray(model.dataset_meta['sigmas'])
+    sigmas = merge_sigmas(model.dataset_meta)
     if model.test_cfg.get('output_keypoint_indices') is not None:
         sigmas = sigmas[model.test_cfg['output_keypoint_indices']]
     if not samples:

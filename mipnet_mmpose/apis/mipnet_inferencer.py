@@ -4,6 +4,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tupl
 
 import mmengine
 import numpy as np
+from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from mmengine.visualization import Visualizer
 from mmpose.apis.inferencers import Pose2DInferencer
@@ -12,6 +13,7 @@ from mmpose.registry import INFERENCERS, VISUALIZERS
 from mmpose.structures import PoseDataSample, split_instances
 from mmpose.visualization import PoseLocalVisualizer
 
+from ..datasets.unwrap import find_pipeline
 from .boxes import boxes_per_image
 from .images import VideoFrames, open_images
 from .merge_boxes import merge_settings
@@ -246,6 +248,10 @@ class MIPNetInferencer(Pose2DInferencer):
             visualization=visualization,
             predictions=preds if return_datasamples else people,
         )
+
+    def _init_pipeline(self, cfg: Any) -> Compose:
+        init_default_scope(cfg.get('default_scope', 'mmpose'))
+        return Compose(find_pipeline(cfg))
 
     def _init_visualizer(self, cfg: Any) -> Visualizer:
         visualizer = dict(cfg.get('visualizer') or dict(type='PoseLocalVisualizer'))

@@ -37,6 +37,14 @@ def history_buffer_getattr(owner, name):
     )
 
 
+def no_bytes():
+    """``bytes()``, which is how an array of no elements is pickled.
+
+    Such an array is the ``sigmas`` of MMPose's hand, face and fashion datasets.
+    """
+    return b''
+
+
 def admit_checkpoint_globals():
     """Admit the globals of mmengine's checkpoints, and no others.
 
@@ -55,5 +63,6 @@ def admit_checkpoint_globals():
         admitted.add((multiarray._reconstruct, f'{module}._reconstruct'))
         admitted.add((multiarray.scalar, f'{module}.scalar'))
     admitted.add((history_buffer_getattr, 'builtins.getattr'))
+    admitted |= {(no_bytes, f'{module}bytes') for module in ('', 'builtins.')}
     torch.serialization.add_safe_globals(list(admitted))
     return True

@@ -79,6 +79,12 @@ class MultiInstanceCocoMetric(CocoMetric):
 
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
+        if not len(dataset_meta.get('sigmas', ())):
+            raise ValueError(
+                f'metainfo.sigmas of {dataset_meta.get("dataset_name")} is empty: AP '
+                'by OKS needs one for each keypoint. Give them, or for val_evaluator / '
+                'test_evaluator take a metric without OKS, such as PCKAccuracy'
+            )
         CocoMetric.dataset_meta.fset(self, dataset_meta)
         check_metric(self)
 

@@ -317,3 +317,14 @@ def test_unreadable_files_do_not_end_the_batch(model, photo, tmp_path):
         name == 'good.png' for name in names
     ]
     assert_same(results[2], estimate_poses(model, image, boxes)[0])
+
+
+def test_a_wrapped_test_set_is_looked_into(model, photo):
+    image, boxes = photo
+    expected = estimate_poses(model, image, boxes)[0]
+    dataset = model.cfg.test_dataloader.dataset
+    repeated = dict(type='RepeatDataset', dataset=dataset, times=2)
+    model.cfg.test_dataloader.dataset = dict(
+        type='MultiInstanceDataset', dataset=repeated
+    )
+    assert_same(estimate_poses(model, image, boxes)[0], expected)

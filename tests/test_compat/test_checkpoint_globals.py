@@ -73,6 +73,14 @@ def test_mmengine_checkpoint_loads_by_default(checkpoint):
     assert loss.statistics('mean', 2) == expected.statistics('mean', 2)
 
 
+def test_a_dataset_without_sigmas_is_loaded_with_its_checkpoint(tmp_path):
+    """Saved as ``dataset_meta`` by every training on MMPose's hand datasets."""
+    meta = dict(sigmas=np.array([], dtype=np.float32), num_keypoints=21)
+    torch.save(dict(meta=meta), tmp_path / 'hand.pth')
+    loaded = torch.load(tmp_path / 'hand.pth')['meta']
+    assert loaded['sigmas'].shape == (0,) and loaded['sigmas'].dtype == np.float32
+
+
 @needs_safe_globals
 def test_same_checkpoint_is_refused_without_compat(checkpoint):
     admitted = torch.serialization.get_safe_globals()

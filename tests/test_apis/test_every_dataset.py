@@ -1,0 +1,81 @@
+"""Inference with the keypoints of each dataset that MMPose has a file of."""
+
+from pathlib import Path
+
+import mmpose
+import numpy as np
+import pytest
+import torch
+from mmpose.apis import inference_topdown, init_model
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.evaluation.functional import oks_nms
+
+from mipnet_mmpose import MIPNetInferencer, MultiInstanceCocoMetric, estimate_poses
+from mipnet_mmpose.apis.merge_boxes import UNKNOWN_SIGMA, merge_sigmas
+
+from .conftest import pose_config, random_weights
+
+FILES = sorted(
+    (Path(mmpose.__file__).parent / '.mim/configs/_base_/datasets').glob('*.py')
+)
+
+
+def model_files(meta, folder):
+    """A config and a checkpoint with these keypoints."""
+    cfg = pose_config()
+    cfg.model.test_cfg.flip_test = False
+    cfg.model.head.head.out_channels = meta['num_keypoints']
+    weights = dict(state_dict=random_weights(cfg.model), meta=dict(dataset_meta=meta))
+    torch.save(weights, folder / 'weights.pth')
+    cfg.dump(folder / 'config.py')
+    return str(folder / 'config.py'), str(folder / 'weights.pth')
+
+
+@pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
+def test_people_are_found_and_merged_as_mmpose_merges_them(file, photo, tmp_path):
+    image, boxes = photo
+    meta = parse_pose_metainfo(dict(from_file=str(file)))
+    model = init_model(*model_files(meta, tmp_path), device='cpu')
+    poses = []
+    for sample in inference_topdown(model, image, boxes[:2]):
+        found = sample.pred_instances
+        scores = found.keypoint_scores.mean(axis=1)
+        triplets = np.dstack([found.keypoints, found.keypoint_scores])
+        area = sample.gt_instances.bbox_scales[0].prod()
+        poses += [
+            dict(keypoints=pose, score=score, area=area)
+            for pose, score in zip(triplets, scores * found.bbox_scores)
+        ]
+    sigmas = meta['sigmas'] if len(meta['sigmas']) else UNKNOWN_SIGMA
+    kept = oks_nms(poses, 0.5, np.broadcast_to(sigmas, meta['num_keypoints']))
+    merge = dict(score_decay=1, nms_thr=0.5, keypoint_score_thr=-1)
+    people = estimate_poses(model, image, boxes[:2], **merge)[0]
+    expected = [poses[i]['keypoints'][:, :2] for i in kept]
+    np.testing.assert_allclose(people['keypoints'], expected, atol=1e-4)
+
+
+def test_inferencer_draws_hands(photo, tmp_path):
+    image, boxes = photo
+    meta = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/onehand10k.py'))
+    inferencer = MIPNetInferencer(*model_files(meta, tmp_path), device='cpu')
+    result = next(inferencer(image, bboxes=boxes, return_vis=True))
+    assert len(result['predictions'][0][0]['keypoints']) == 21
+    assert (result['visualization'][0] != image).any()
+
+
+def test_unknown_sigma_is_the_mean_of_cocos():
+    coco = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
+    assert UNKNOWN_SIGMA == pytest.approx(coco['sigmas'].mean(), abs=5e-4)
+
+
+def test_sigmas_for_some_keypoints_are_refused():
+    with pytest.raises(ValueError, match=r'metainfo\.sigmas has 2 numbers for 3'):
+        merge_sigmas(dict(num_keypoints=3, sigmas=[0.1, 0.1]))
+
+
+def test_average_precision_without_sigmas_is_refused_before_it_is_computed():
+    metric = MultiInstanceCocoMetric()
+    with pytest.raises(ValueError, match=r'metainfo\.sigmas of onehand10k is empty'):
+        metric.dataset_meta = parse_pose_metainfo(
+            dict(from_file='configs/_base_/datasets/onehand10k.py')
+        )
