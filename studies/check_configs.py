@@ -27,6 +27,7 @@ from clone import REPO, run_script
 from mmengine.config import Config
 from tqdm import tqdm
 
+from mipnet_mmpose.datasets.unwrap import stock_dataset_configs
 from mipnet_mmpose.mmpose_files import mmpose_tool
 from mipnet_mmpose.whole_files import write_text
 
@@ -149,18 +150,16 @@ def run_mmpose(name, log, *arguments):
 
 
 def loaders(cfg, split):
-    """Options for a small loader, and the key of its stock dataset."""
-    key = f'{split}_dataloader'
-    dataset = f'{key}.dataset'
-    if 'dataset' in cfg[key].dataset:
-        dataset += '.dataset'
+    """Options for a small loader of a stock dataset's first samples."""
+    loader = f'{split}_dataloader'
+    ((key, dataset),) = stock_dataset_configs(cfg[loader].dataset, f'{loader}.dataset')
     options = [
-        f'{key}.batch_size=2',
-        f'{key}.num_workers=0',
-        f'{key}.persistent_workers=False',
+        f'{loader}.batch_size=2',
+        f'{loader}.num_workers=0',
+        f'{loader}.persistent_workers=False',
     ]
-    if cfg[key].dataset.get('dataset', cfg[key].dataset).data_root == 'data/coco/':
-        options.append(f'{dataset}.indices={COCO_SAMPLES[split]}')
+    if dataset.data_root == 'data/coco/':
+        options.append(f'{key}.indices={COCO_SAMPLES[split]}')
     return options
 
 
