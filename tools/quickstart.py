@@ -15,8 +15,9 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 REPO = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPO))
 CONFIGS = REPO / 'configs' / 'synthcrowd'
 HEADS = {
     'heatmap': 'td-hm_{}res18-small_8e_synthcrowd-128x96.py',
@@ -183,83 +184,55 @@ def compare_picture(path, configs, checkpoints, data, rows=6):
 
     # before mmpose.apis, which mmcv-lite alone cannot import
     # isort: split
-    from mipnet_mmpose.visualization import COLORS, draw_poses
+    from mipnet_mmpose.visualization import COLORS, draw_poses, picture_grid
 
     # isort: split
     from mmpose.apis import inference_topdown, init_model
 
     val = json.loads((data / 'val-overlapped' / 'annotations.json').read_text())
     boxes = json.loads((data / 'val-overlapped' / 'one_box_per_pair.json').read_text())
-    by_image = {}
-    for person in val['annotations']:
-        by_image.setdefault(person['image_id'], []).append(person)
-    front = []
-    for box in boxes:
-        persons = by_image[box['image_id']]
-        person = next(p for p in persons if p['bbox'] == box['bbox'])
-        front.append((person['max_iou'], person, persons))
-    front = sorted((f for f in front if f[0] >= 0.3), key=lambda f: f[0])
+    front = {(box['image_id'], *box['bbox']) for box in boxes}
+    front = [p for p in val['annotations'] if (p['image_id'], *p['bbox']) in front]
+    front = [p for p in front if p['max_iou'] >= 0.3]
+    front.sort(key=lambda person: person['max_iou'])
     picks = [
         front[int((i + 0.5) * len(front) / rows)] for i in range(min(rows, len(front)))
     ]
-
     models = {
         name: init_model(str(config), str(checkpoints[name]), device='cpu')
         for name, config in configs.items()
     }
     skeleton = models['baseline'].dataset_meta['skeleton_links']
     names = {image['id']: image['file_name'] for image in val['images']}
-    width, height, bar = 192, 256, 30
+    size = 192, 256
     strips = []
-    for _, person, persons in picks:
+    for person in picks:
         image = cv2.imread(str(data / 'val' / 'images' / names[person['image_id']]))
         x, y, w, h = person['bbox']
-        sibling = max(
-            (p for p in persons if p is not person),
-            key=lambda p: (
-                -np.hypot(
-                    p['bbox'][0] + p['bbox'][2] / 2 - x - w / 2,
-                    p['bbox'][1] + p['bbox'][3] / 2 - y - h / 2,
-                )
-            ),
-        )
         box = np.array([[x, y, x + w, y + h]], np.float32)
         poses = {n: inference_topdown(m, image, box)[0] for n, m in models.items()}
         meta = poses['baseline'].metainfo
-        scale = np.array([width, height]) / meta['input_scale']
+        scale = size / np.array(meta['input_scale'])
         offset = meta['input_center'] - np.array(meta['input_scale']) / 2
-        matrix = np.diag(scale) @ np.c_[np.eye(2), -offset]
-        crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC)
-
-        def drawn(keypoints, visible, colors, crop=crop, scale=scale, offset=offset):
-            keypoints = (np.array(keypoints) - offset) * scale
-            return draw_poses(crop, keypoints, np.array(visible), skeleton, colors)
-
-        truth = np.array([p['keypoints'] for p in (person, sibling)]).reshape(2, 17, 3)
-        seen = np.array([0, 0.2, 1])[
-            truth[..., 2].astype(int)
-        ]  # hidden ones are hollow
-        cells = [drawn(truth[..., :2], seen, COLORS[:2])]
-        pose = poses['baseline'].pred_instances
-        cells.append(drawn(pose.keypoints, pose.keypoint_scores, COLORS[4:5]))
-        pose = poses['MIPNet'].pred_instances
-        for i in range(2):
-            cells.append(
-                drawn(pose.keypoints[[i]], pose.keypoint_scores[[i]], COLORS[i : i + 1])
-            )
-        strips.append(np.hstack(cells))
-    header = np.full((bar, 4 * width, 3), 255, np.uint8)
-    titles = ('truth: 2 people, 1 box', 'baseline', 'MIPNet, lambda 0')
-    for i, title in enumerate((*titles, 'MIPNet, lambda 1')):
-        place, font = (i * width + 6, 20), cv2.FONT_HERSHEY_SIMPLEX
-        cv2.putText(header, title, place, font, 0.45, (30, 30, 30), 1, cv2.LINE_AA)
-    half = (len(strips) + 1) // 2
-    strips += [np.full_like(strips[0], 255)] * (2 * half - len(strips))
-    left, right = (
-        np.vstack([header, *part]) for part in (strips[:half], strips[half:])
-    )
-    gap = np.full((len(left), 16, 3), 255, np.uint8)
-    cv2.imwrite(str(path), np.hstack([left, gap, right]))
+        matrix = np.c_[np.diag(scale), -scale * offset]
+        crop = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC)
+        pair = [p for p in val['annotations'] if p['image_id'] == person['image_id']]
+        pair.sort(key=lambda p: p is not person)
+        truth = np.array([p['keypoints'] for p in pair]).reshape(2, 17, 3)
+        seen = np.array([0, 0.2, 1])[truth[..., 2].astype(int)]  # hidden: hollow
+        cells = [(truth[..., :2], seen, COLORS[:2])]
+        for name, colors in (('baseline', [4]), ('MIPNet', [0, 1])):
+            pose = poses[name].pred_instances
+            for i, color in enumerate(colors):
+                scores = pose.keypoint_scores[[i]]
+                cells.append((pose.keypoints[[i]], scores, [COLORS[color]]))
+        drawn = [
+            draw_poses(crop, (xy - offset) * scale, scores, skeleton, colors)
+            for xy, scores, colors in cells
+        ]
+        strips.append(np.hstack(drawn))
+    titles = ['truth: 2 people, 1 box', 'baseline', 'MIPNet, lambda 0']
+    cv2.imwrite(str(path), picture_grid(strips, [*titles, 'MIPNet, lambda 1']))
 
 
 def main():

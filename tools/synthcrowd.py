@@ -30,25 +30,21 @@ def _integer(low, high, what):
     return parse
 
 
-def _persons(text):
-    match = re.fullmatch(r'([0-9]+)(?:-([0-9]+))?', text)
-    low, high = (int(v or match[1]) for v in match.groups()) if match else (0, 0)
-    if not 1 <= low <= high <= 8:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not LOW-HIGH with 1 <= LOW <= HIGH <= 8, such as 1-4'
-        )
-    return low, high
+def _range(number, least, most, example):
+    def parse(text):
+        match = re.fullmatch(r'([0-9]*\.?[0-9]+)(?:-([0-9]*\.?[0-9]+))?', text)
+        try:
+            low, high = (number(v or match[1]) for v in match.groups())
+        except (AttributeError, ValueError):  # no match, or no whole number
+            low, high = 1, 0
+        if not least <= low <= high <= most:
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not LOW-HIGH with {least} <= LOW <= HIGH <= {most}, '
+                f'such as {example}'
+            )
+        return low, high
 
-
-def _overlap(text):
-    number = r'([0-9]*\.?[0-9]+)'
-    match = re.fullmatch(f'{number}(?:-{number})?', text)
-    low, high = (float(v or match[1]) for v in match.groups()) if match else (1, 0)
-    if not 0 <= low <= high <= 0.95:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not LOW-HIGH with 0 <= LOW <= HIGH <= 0.95, such as 0.3-0.7'
-        )
-    return low, high
+    return parse
 
 
 def _iou(text):
@@ -92,14 +88,14 @@ def parse_args():
     )
     parser.add_argument(
         '--persons',
-        type=_persons,
+        type=_range(int, 1, 8, '1-4'),
         default=(2, 3),
         metavar='LOW-HIGH',
         help='people in a picture (default: 2-3)',
     )
     parser.add_argument(
         '--overlap',
-        type=_overlap,
+        type=_range(float, 0, 0.95, '0.3-0.7'),
         default=(0.1, 0.8),
         metavar='LOW-HIGH',
         help='box IoU of the closest pair; 0-0 keeps people apart (default: 0.1-0.8)',
