@@ -119,7 +119,9 @@ def head_config(channels=8, codec=CODEC):
     )
 
 
-def estimator_config(where='backbone', num_instances=2, init='paper', **test_cfg):
+def estimator_config(
+    where='backbone', num_instances=2, init='paper', lambdas=None, **test_cfg
+):
     """A small MIPNet, or with ``where=None`` its stock baseline."""
     parts = dict(backbone=hrnet_config(), head=head_config())
     if where == 'backbone':
@@ -129,10 +131,15 @@ def estimator_config(where='backbone', num_instances=2, init='paper', **test_cfg
             num_instances=num_instances,
             init=init,
             input_size=(96, 128),
+            lambdas=lambdas,
         )
     elif where == 'neck':
         parts['neck'] = dict(
-            type='MIMBNeck', in_channels=8, num_instances=num_instances, init=init
+            type='MIMBNeck',
+            in_channels=8,
+            num_instances=num_instances,
+            init=init,
+            lambdas=lambdas,
         )
     if where:
         parts['head'] = dict(

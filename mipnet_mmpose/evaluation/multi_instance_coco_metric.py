@@ -38,7 +38,8 @@ class MultiInstanceCocoMetric(CocoMetric):
 
     Args:
         *args, **kwargs: As for ``CocoMetric``.
-        num_instances (int): Poses N per box that the model gives. Defaults to 2.
+        num_instances (int, optional): Poses N per box that the model must give.
+            Defaults to as many as it gives.
         score_decay (float): Defaults to 0.5, as in the authors' code.
 
     Raises:
@@ -47,11 +48,14 @@ class MultiInstanceCocoMetric(CocoMetric):
             have, or where there are neither predictions nor an ``ann_file``.
     """
 
-    takes_several_poses = True
     pred_converter = gt_converter = None  # MMPose 1.1 has no converters
 
     def __init__(
-        self, *args, num_instances: int = 2, score_decay: float = 0.5, **kwargs
+        self,
+        *args,
+        num_instances: Optional[int] = None,
+        score_decay: float = 0.5,
+        **kwargs,
     ):
         ann_file = kwargs.get('ann_file', args[0] if args else None)
         try:
@@ -60,7 +64,7 @@ class MultiInstanceCocoMetric(CocoMetric):
             if ann_file is not None:  # xtcocotools says neither file nor key
                 check_annotations(load_json(ann_file), ann_file)
             raise
-        if num_instances < 1:
+        if num_instances is not None and num_instances < 1:
             raise ValueError(
                 f'val_evaluator.num_instances must be at least 1, got {num_instances}'
             )
@@ -90,10 +94,17 @@ class MultiInstanceCocoMetric(CocoMetric):
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Store the poses of a batch, see ``CocoMetric.process``."""
+        # of all λ, see SeveralPoses
+        data_samples = [
+            dict(sample, pred_instances=dict(sample['pred_instances']))
+            if 'pred_instances' in sample
+            else sample
+            for sample in data_samples
+        ]
         for sample in data_samples:
             poses = sample.get('pred_instances', {})
             num = len(poses.get('keypoints', ()))
-            if poses and num != self.num_instances:
+            if poses and num != (self.num_instances or num):
                 raise ValueError(
                     f'val_evaluator / test_evaluator has num_instances='
                     f'{self.num_instances}, but the model gives {num} poses per box'
@@ -103,11 +114,11 @@ class MultiInstanceCocoMetric(CocoMetric):
         start = len(self.results)
         super().process(data_batch, data_samples)
         for (pred, _), sample in zip(self.results[start:], data_samples):
-            pred['lambdas'] = np.asarray(
-                sample['pred_instances'].get('lambdas', np.arange(self.num_instances))
-            )
+            poses = sample['pred_instances']
+            num = len(poses['keypoints'])
+            pred['lambdas'] = np.asarray(poses.get('lambdas', np.arange(num)))
             if 'areas' in pred:
-                pred['areas'] = np.repeat(pred['areas'], self.num_instances, axis=0)
+                pred['areas'] = np.repeat(pred['areas'], num, axis=0)
 
     def evaluate(self, size: int) -> Dict[str, float]:
         """Evaluate what all processes have stored, see ``CocoMetric.evaluate``."""
@@ -141,9 +152,9 @@ class MultiInstanceCocoMetric(CocoMetric):
                 return {}
             logger.info(f'Evaluating {type(self).__name__}...')
             metrics = OrderedDict(self._evaluate(merged))
-            if self.num_instances == 1:
+            lambdas = self._lambdas(preds)
+            if len(lambdas) == 1:
                 return metrics
-            lambdas = preds[0]['lambdas'] if preds else range(self.num_instances)
             for i, value in enumerate(lambdas):
                 alone = {
                     img_id: [p for p in persons if p['instance'] == i]
@@ -153,6 +164,19 @@ class MultiInstanceCocoMetric(CocoMetric):
                 for name, result in self._evaluate(self._suppress(alone)).items():
                     metrics[f'lambda{value:g}/{name}'] = result
         return metrics
+
+    def _lambdas(self, preds: Sequence[dict]) -> Sequence[float]:
+        """Those of the predictions, which must be the same for all boxes."""
+        if not preds:
+            return range(self.num_instances or 1)
+        lambdas = preds[0]['lambdas']
+        for pred in preds:
+            if not np.array_equal(pred['lambdas'], lambdas):
+                raise ValueError(
+                    'val_evaluator / test_evaluator: the boxes have poses of different '
+                    f'lambdas, {lambdas.tolist()} and {pred["lambdas"].tolist()}'
+                )
+        return lambdas
 
     def _load_ground_truth(self, gts: Sequence[dict], prefix: str) -> None:
         if self.coco is None:
@@ -181,8 +205,9 @@ class MultiInstanceCocoMetric(CocoMetric):
                 else:
                     not_finite += 1
         if not_finite:
+            number = not_finite + sum(map(len, images.values()))
             MMLogger.get_current_instance().warning(
-                f'{not_finite} of {len(boxes) * self.num_instances} poses have a '
+                f'{not_finite} of {number} poses have a '
                 'keypoint or score that is not finite and are left out'
             )
         unknown = sorted(set(images) - set(self.coco.imgs))
@@ -218,7 +243,7 @@ class MultiInstanceCocoMetric(CocoMetric):
         else:
             areas = np.ptp(keypoints[..., :2], axis=1).prod(axis=1)
         persons = []
-        for i in range(self.num_instances):
+        for i in range(len(lambdas)):
             person = dict(
                 img_id=pred['img_id'],
                 category_id=pred['category_id'],

@@ -1,5 +1,4 @@
-import functools
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -32,8 +31,6 @@ class PrimaryInstanceMetric(BaseMetric):
         ]
     """
 
-    takes_several_poses = True
-
     def __init__(self, metric: dict):
         self.metric = METRICS.build(metric)
         super().__init__(self.metric.collect_device, self.metric.prefix)
@@ -64,7 +61,7 @@ class PrimaryInstanceMetric(BaseMetric):
         return self.metric.evaluate(size)
 
     def _primary(self, sample: dict) -> dict:
-        poses = sample['pred_instances']
+        poses = dict(sample['pred_instances'])  # of all λ, see SeveralPoses
         if 'lambdas' not in poses:  # a stock model's one pose
             return sample
         lambdas = np.asarray(poses['lambdas'])
@@ -74,7 +71,7 @@ class PrimaryInstanceMetric(BaseMetric):
                 'val_evaluator / test_evaluator: PrimaryInstanceMetric takes the pose '
                 'of lambda = 0, but the model answers lambda = '
                 f'{", ".join(f"{value:g}" for value in lambdas)}: add 0 to '
-                'model.test_cfg.lambdas'
+                'the lambdas of model.neck or model.backbone'
             )
         if len(lambdas) > 1 and not self._has_told:
             self._has_told = True
@@ -84,34 +81,3 @@ class PrimaryInstanceMetric(BaseMetric):
             )
         poses = {key: value[row : row + 1] for key, value in poses.items()}
         return dict(sample, pred_instances=poses)
-
-
-def _refuse_several_poses(process: Callable) -> Callable:
-    """Let a stock metric, which takes one pose per box, say so."""
-
-    @functools.wraps(process)
-    def checked(self, data_batch, data_samples):
-        if not getattr(self, 'takes_several_poses', False):
-            for sample in data_samples:
-                num = len(sample.get('pred_instances', {}).get('lambdas', ()))
-                if num > 1:
-                    raise ValueError(_instead_of(type(self).__name__, num))
-        return process(self, data_batch, data_samples)
-
-    return checked
-
-
-def _instead_of(name: str, num: int) -> str:
-    if METRICS.get(f'MultiInstance{name}'):
-        use = f"dict(type='MultiInstance{name}', num_instances={num}, ...)"
-    else:
-        use = f"dict(type='PrimaryInstanceMetric', metric=dict(type='{name}', ...))"
-    return (
-        f'val_evaluator / test_evaluator is {name}, which takes one pose per box, but '
-        f'the model gives {num}: use {use}'
-    )
-
-
-for _metric in METRICS.module_dict.values():
-    if 'process' in vars(_metric):
-        _metric.process = _refuse_several_poses(_metric.process)

@@ -1,13 +1,17 @@
-"""Which λ a model answers, and whether its parts agree about N."""
+"""Which λ a model answers."""
 
+import threading
 from contextlib import contextmanager
 from typing import Iterator, List, Optional, Sequence
 
 import torch
-from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 
 from .mimb import encode_lambdas
+
+# A head does not see what folds before it. An estimator builds backbone, neck and head
+# in this order, so the λ in the config of the first two are still here for the third.
+_built_last = threading.local()
 
 
 class LambdaModule(nn.Module):
@@ -17,7 +21,9 @@ class LambdaModule(nn.Module):
     real values, see :func:`use_lambdas`.
     """
 
-    def _init_lambdas(self, num_instances: int) -> None:
+    def _init_lambdas(
+        self, num_instances: int, lambdas: Optional[Sequence[float]] = None
+    ) -> None:
         if type(num_instances) is not int or num_instances < 1:
             raise ValueError(
                 f'{type(self).__name__}: num_instances must be an integer of '
@@ -26,7 +32,10 @@ class LambdaModule(nn.Module):
         self.num_instances = num_instances
         self.register_buffer('_train_codes', torch.eye(num_instances), False)
         self.register_buffer('_test_codes', torch.eye(num_instances), False)
-        self._test_lambdas = self._train_lambdas
+        try:
+            self.set_lambdas(lambdas)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'{type(self).__name__}.lambdas: {error}') from error
 
     @property
     def _train_lambdas(self) -> List[float]:
@@ -80,59 +89,21 @@ def use_lambdas(model: nn.Module, lambdas: Sequence[float]) -> Iterator[None]:
             module.set_lambdas(value)
 
 
-def check_estimator(estimator: BasePoseEstimator, head: nn.Module) -> None:
-    """Check that backbone, neck and head agree, and hand ``test_cfg.lambdas`` on.
+class FoldingModule(LambdaModule):
+    """Base of the modules that fold; the λ of inference are in their config."""
 
-    Raises:
-        ValueError: naming the config key to change.
+    def _init_lambdas(
+        self, num_instances: int, lambdas: Optional[Sequence[float]] = None
+    ) -> None:
+        super()._init_lambdas(num_instances, lambdas)
+        _built_last.value = (num_instances, lambdas)
+
+
+def configured_lambdas(num_instances: int) -> Optional[Sequence[float]]:
+    """The λ in the config of the folding module that was built last.
+
+    Args:
+        num_instances (int): Of the head that asks. ``None`` is for one of another N.
     """
-    parts = {
-        name: [m for m in part.modules() if isinstance(m, LambdaModule)]
-        for name, part in estimator.named_children()
-        if name in ('backbone', 'neck')
-    }
-    folding = [name for name, modules in parts.items() if modules]
-    if not isinstance(head, LambdaModule):
-        if folding and parts[folding[0]][0].num_instances > 1:
-            raise ValueError(
-                f'model.{folding[0]} folds several instances per box, which '
-                f"model.head (type='{type(head).__name__}') cannot regroup: use "
-                "model.head=dict(type='MIPNetHead', head=<the present head>)"
-            )
-        return
-    if not folding and head.num_instances > 1:
-        raise ValueError(
-            'model.head is a MIPNetHead, but nothing in the model folds the '
-            "instances: add model.neck=dict(type='MIMBNeck', ...), or wrap "
-            "model.backbone in dict(type='MIMBBackbone', ...)"
-        )
-    if len(folding) > 1:
-        raise ValueError(
-            'model.backbone (MIMBBackbone) and model.neck (MIMBNeck) would both '
-            'fold the instances: keep one of them'
-        )
-    for name, modules in parts.items():
-        for module in modules:
-            if module.num_instances != head.num_instances:
-                raise ValueError(
-                    f'model.{name}.num_instances={module.num_instances} differs '
-                    f'from model.head.num_instances={head.num_instances}'
-                )
-    lambdas = estimator.test_cfg.get('lambdas')
-    head.configured_lambdas = lambdas
-    if lambdas is not None:
-        for module in [head, *sum(parts.values(), [])]:
-            module.set_lambdas(lambdas)
-
-
-def _on_registration(module: nn.Module, name: str, submodule: nn.Module) -> None:
-    if name == 'head' and isinstance(module, BasePoseEstimator):
-        check_estimator(module, submodule)
-
-
-try:  # torch >= 2.0; the estimator itself stays as MMPose ships it
-    from torch.nn.modules.module import register_module_module_registration_hook
-except ImportError:
-    pass
-else:
-    register_module_module_registration_hook(_on_registration)
+    folding = getattr(_built_last, 'value', (num_instances, None))
+    return folding[1] if folding[0] == num_instances else None

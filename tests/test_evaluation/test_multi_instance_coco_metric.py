@@ -240,9 +240,11 @@ def test_wrong_number_of_poses_is_named(pairs, ann_file):
         evaluate(noisy(pairs, 2), ann_file=ann_file, num_instances=3)
 
 
-def test_stock_metric_refuses_several_poses(pairs, ann_file):
-    with pytest.raises(ValueError, match="type='MultiInstanceCocoMetric'"):
-        evaluate(noisy(pairs, 2), type='CocoMetric', ann_file=ann_file)
+def test_number_of_poses_is_taken_from_the_model(pairs, ann_file):
+    boxes = noisy(pairs, 2)
+    assert evaluate(boxes, ann_file=ann_file) == evaluate(
+        boxes, ann_file=ann_file, num_instances=2
+    )
 
 
 @pytest.mark.parametrize('wrong', [dict(score_decay=1.5), dict(num_instances=0)])

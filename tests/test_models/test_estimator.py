@@ -17,7 +17,6 @@ from ..conftest import (
     estimator_config,
     head_config,
     hrnet_config,
-    needs_torch_2,
     person,
     train_pipeline,
     val_pipeline,
@@ -180,21 +179,60 @@ def test_autocast_trains_and_predicts(pair_folder):
         assert model.eval()(data['inputs'], None).shape == (6, 17, 32, 24)
 
 
-@needs_torch_2
-def test_real_lambdas_through_test_cfg_and_context_agree(pair_folder):
-    lambdas = [0, 0.25, 0.5, 1]
-    configured = predict(build(lambdas=lambdas), pair_folder)
-    model = build()
+@pytest.mark.parametrize('where', ['backbone', 'neck'])
+@pytest.mark.parametrize('lambdas', [[0, 0.25, 0.5, 1], [1, 0.5]])
+def test_real_lambdas_of_the_config_and_the_context_agree(pair_folder, where, lambdas):
+    configured = predict(build(where=where, lambdas=lambdas), pair_folder)
+    model = build(where=where)
     with use_lambdas(model, lambdas):
         chosen = predict(model, pair_folder)
     default = predict(model, pair_folder)
     for a, b, c in zip(configured, chosen, default):
         assert a.pred_instances.lambdas.tolist() == lambdas
+        assert c.pred_instances.lambdas.tolist() == [0, 1]
         np.testing.assert_array_equal(
             a.pred_instances.keypoints, b.pred_instances.keypoints
         )
+        for i, value in enumerate(lambdas):
+            if value in (0, 1):
+                np.testing.assert_allclose(
+                    a.pred_instances.keypoints[i],
+                    c.pred_instances.keypoints[value],
+                    atol=1e-3,
+                )
+
+
+def test_lambdas_of_the_config_pass_a_stock_neck(pair_folder):
+    """MIMBBackbone, GlobalAveragePooling, MIPNetHead; a model built in between."""
+    head = dict(type='RLEHead', in_channels=8, num_joints=17, decoder=dict(
+        type='RegressionLabel', input_size=(96, 128)))  # fmt: skip
+    cfg = dict(
+        type='TopdownPoseEstimator',
+        data_preprocessor=dict(type='PoseDataPreprocessor'),
+        backbone=dict(type='MIMBBackbone', backbone=hrnet_config(), lambdas=[1, 0.5]),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='MIPNetHead', head=head),
+    )
+    model, other = MODELS.build(cfg), build()
+    for sample in predict(model, pair_folder):
+        assert sample.pred_instances.lambdas.tolist() == [1, 0.5]
+    assert predict(other, pair_folder)[0].pred_instances.lambdas.tolist() == [0, 1]
+
+
+def test_a_wrapped_head_works(pair_folder):
+    model, stock = build(lambdas=[1, 0]), build(lambdas=[1, 0])
+    head = torch.nn.Sequential(model.head)
+    head.loss, head.predict = model.head.loss, model.head.predict
+    model.head = head
+    data = model.data_preprocessor(train_batch(pair_folder, 2), True)
+    assert model.train()(**data, mode='loss')['loss_kpt'].isfinite()
+    model = build(lambdas=[1, 0])
+    if hasattr(torch, 'compile'):
+        model.head = torch.compile(model.head, backend='eager')
+    for a, b in zip(predict(model, pair_folder), predict(stock, pair_folder)):
+        assert a.pred_instances.lambdas.tolist() == [1, 0]
         np.testing.assert_allclose(
-            a.pred_instances.keypoints[[0, 3]], c.pred_instances.keypoints, atol=1e-3
+            a.pred_instances.keypoints, b.pred_instances.keypoints, atol=1e-3
         )
 
 
@@ -218,51 +256,55 @@ MIPNET_HEAD = dict(type='MIPNetHead', head=head_config())
 NECK = dict(type='MIMBNeck', in_channels=8)
 
 
-@needs_torch_2
+IN_BACKBONE = dict(type='MIMBBackbone', backbone=hrnet_config())
+
+
+@pytest.mark.parametrize('mode', ['loss', 'predict'])
 @pytest.mark.parametrize(
     ('parts', 'message'),
     [
-        (dict(neck=NECK, head=head_config()), "model.head=dict.type='MIPNetHead'"),
-        (dict(head=MIPNET_HEAD), "add model.neck=dict.type='MIMBNeck'"),
+        (dict(), "add model.neck=dict.type='MIMBNeck'"),
         (
-            dict(neck=dict(NECK, num_instances=3), head=MIPNET_HEAD),
+            dict(neck=dict(NECK, num_instances=3)),
             'model.neck.num_instances=3 differs from model.head.num_instances=2',
         ),
-        (
-            dict(
-                neck=NECK,
-                head=MIPNET_HEAD,
-                backbone=dict(type='MIMBBackbone', backbone=hrnet_config()),
-            ),
-            'keep one of them',
-        ),
-        (
-            dict(neck=NECK, head=MIPNET_HEAD, test_cfg=dict(lambdas=[0, 1.5])),
-            '1.5 is outside 0 ... 1',
-        ),
-        (
-            dict(
-                neck=NECK,
-                head=dict(
-                    MIPNET_HEAD,
-                    head=dict(
-                        head_config(),
-                        loss=dict(
-                            type='MultiInstanceLoss',
-                            num_instances=3,
-                            loss=dict(type='KeypointMSELoss'),
-                        ),
-                    ),
-                ),
-            ),
-            'loss_module.num_instances=3 differs from model.head.num_instances=2',
-        ),
+        (dict(neck=NECK, backbone=IN_BACKBONE), 'keep one of them'),
     ],
 )
-def test_parts_that_do_not_fit_are_named(parts, message):
-    cfg = dict(type='TopdownPoseEstimator', backbone=hrnet_config(), test_cfg={})
+def test_parts_that_do_not_fit_stop_the_first_batch(pair_folder, parts, message, mode):
+    cfg = dict(type='TopdownPoseEstimator', backbone=hrnet_config(), head=MIPNET_HEAD)
+    cfg['data_preprocessor'] = dict(type='PoseDataPreprocessor')
+    model = MODELS.build(dict(cfg, **parts))
     with pytest.raises(ValueError, match=message):
-        MODELS.build(dict(cfg, **parts))
+        if mode == 'predict':
+            predict(model, pair_folder)
+        else:
+            data = model.data_preprocessor(train_batch(pair_folder, 2), True)
+            model(**data, mode='loss')
+
+
+@pytest.mark.parametrize('part', [NECK, IN_BACKBONE], ids=lambda part: part['type'])
+def test_lambda_out_of_range_is_refused(part):
+    message = r'lambdas: lambda = 1.5 is outside 0 \.\.\. 1'
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(dict(part, lambdas=[0, 1.5]))
+
+
+@pytest.mark.parametrize(
+    'loss', [dict(num_instances=3), dict(instance_weights=[1, 1, 1])]
+)
+def test_loss_of_another_number_of_instances_is_refused(loss):
+    loss = dict(type='MultiInstanceLoss', loss=dict(type='KeypointMSELoss'), **loss)
+    message = 'loss_module.num_instances=3 differs from model.head.num_instances=2'
+    with pytest.raises(ValueError, match=message):
+        MIPNetHead(dict(head_config(), loss=loss))
+
+
+def test_loss_takes_the_number_of_instances_of_the_head():
+    loss = dict(type='MultiInstanceLoss', loss=dict(type='KeypointMSELoss'))
+    head = MIPNetHead(dict(head_config(), loss=loss), num_instances=3)
+    assert head.head.loss_module.num_instances == 3
+    assert head.head.loss_module.instance_weights == [1, 1, 1]
 
 
 def test_stock_dataset_is_refused_with_the_fix(pair_folder):
@@ -279,10 +321,10 @@ def test_dataset_of_another_number_of_instances_is_refused(pair_folder):
         model(**data, mode='loss')
 
 
-def test_lambdas_set_after_building_are_refused(pair_folder):
+def test_lambdas_in_test_cfg_are_refused(pair_folder):
     model = build()
     model.test_cfg['lambdas'] = [0.5]
-    with pytest.raises(ValueError, match='use_lambdas'):
+    with pytest.raises(ValueError, match='model.neck.lambdas .*use_lambdas'):
         predict(model, pair_folder)
 
 

@@ -6,11 +6,11 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..dry_run import without_synchronised_norm
-from ..lambdas import LambdaModule
+from ..lambdas import FoldingModule
 from ..mimb import MIMB, channel_axis, fold, map_features
 
 
-class MIMBInsertion(LambdaModule, BaseModule):
+class MIMBInsertion(FoldingModule, BaseModule):
     """The MIMBs before or after one submodule of a backbone, one per tensor.
 
     Args:
@@ -21,6 +21,7 @@ class MIMBInsertion(LambdaModule, BaseModule):
         num_instances (int): Instances N per box.
         reduction (int): Reduction of the MIMBs.
         init (str): See :class:`MIMB`.
+        lambdas (Sequence[float], optional): The λ of inference.
     """
 
     def __init__(
@@ -30,9 +31,10 @@ class MIMBInsertion(LambdaModule, BaseModule):
         num_instances: int,
         reduction: int,
         init: str,
+        lambdas: Optional[Sequence[float]] = None,
     ):
         super().__init__()
-        self._init_lambdas(num_instances)
+        self._init_lambdas(num_instances, lambdas)
         self.folds = list(folds)
         self.mimbs = ModuleList(
             MIMB(c, num_instances, reduction, init) for c in channels
@@ -92,6 +94,7 @@ def MIMBBackbone(
     init: str = 'paper',
     channels: Optional[Sequence[Sequence[int]]] = None,
     input_size: Tuple[int, int] = (192, 256),
+    lambdas: Optional[Sequence[float]] = None,
 ) -> nn.Module:
     """Put MIMBs into any stock backbone, through forward hooks.
 
@@ -122,6 +125,8 @@ def MIMBBackbone(
             in which they run, and the first one alone folds.
         input_size (tuple[int, int]): Width and height of the crops of the dry
             run, in pixels. Defaults to (192, 256).
+        lambdas (Sequence[float], optional): The λ of inference, L real values in
+            [0, N - 1]: the model then gives L poses per box. Defaults to 0 … N−1.
 
     Shape:
         images ``(B, 3, H, W)`` → each feature level ``(B·N, C, h, w)``.
@@ -175,7 +180,7 @@ def MIMBBackbone(
                 f'{[found[order.index(i)] for i in range(len(order))]}'
             )
     net.mimbs = ModuleList(
-        MIMBInsertion(c, f, num_instances, reduction, init)
+        MIMBInsertion(c, f, num_instances, reduction, init, lambdas)
         for c, f in zip(found, folds)
     )
     for (module, position), mimbs in zip(places, net.mimbs):

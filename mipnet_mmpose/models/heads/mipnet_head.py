@@ -11,9 +11,36 @@ from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import ConfigType, Features, OptSampleList, Predictions
 from torch import Tensor, nn
 
-from ..lambdas import LambdaModule
+from ..lambdas import LambdaModule, configured_lambdas
 from ..losses.multi_instance_loss import MultiInstanceLoss
 from ..stock_checkpoint import move_stock_keys
+
+
+class SeveralPoses(dict):
+    """The N poses of one box, as a metric gets them.
+
+    A metric that takes one pose per box would count the first and lose the others
+    without a word. ``dict(poses)`` has all of them.
+    """
+
+    def __getitem__(self, key: str) -> Any:
+        self._refuse_keypoints(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._refuse_keypoints(key)
+        return super().get(key, default)
+
+    def _refuse_keypoints(self, key: str) -> None:
+        if key == 'keypoints':
+            raise ValueError(
+                'val_evaluator / test_evaluator has a metric that takes one pose per '
+                f'box, but the model gives {len(super().__getitem__(key))}: use '
+                "dict(type='MultiInstanceCocoMetric', ...), 'MultiInstanceCocoWhole"
+                "BodyMetric' or 'MultiInstancePoseTrack18Metric' instead of the stock "
+                'metric of that name, and for any other metric '
+                "dict(type='PrimaryInstanceMetric', metric=dict(type=..., ...))"
+            )
 
 
 class BoxInstances(InstanceData):
@@ -29,6 +56,11 @@ class BoxInstances(InstanceData):
         super().__setattr__(name, value)
 
     __setitem__ = __setattr__
+
+    def to_dict(self) -> dict:
+        """As :class:`SeveralPoses` where there is more than one."""
+        poses = super().to_dict()
+        return SeveralPoses(poses) if len(self) > 1 else poses
 
 
 @MODELS.register_module()
@@ -51,21 +83,14 @@ class MIPNetHead(LambdaModule, BaseHead):
         self, head: ConfigType, num_instances: int = 2, init_cfg: Optional[dict] = None
     ):
         super().__init__(init_cfg)
-        self._init_lambdas(num_instances)
-        self.configured_lambdas = None
+        self._init_lambdas(num_instances, configured_lambdas(num_instances))
         self.head = MODELS.build(head)
         for module in list(self.head.modules()):
             if isinstance(getattr(module, 'loss_module', None), nn.Module):
                 module.loss_module = _per_instance(module.loss_module, num_instances)
         for name, module in self.head.named_modules():
-            if (
-                isinstance(module, MultiInstanceLoss)
-                and module.num_instances != num_instances
-            ):
-                raise ValueError(
-                    f'model.head.head.{name}.num_instances={module.num_instances} '
-                    f'differs from model.head.num_instances={num_instances}'
-                )
+            if isinstance(module, MultiInstanceLoss):
+                module.set_num_instances(num_instances, f'model.head.head.{name}')
 
     @property
     def decoder(self):
@@ -122,12 +147,16 @@ class MIPNetHead(LambdaModule, BaseHead):
             ``keypoints`` (N, K, 2) in pixels of the crop, ``keypoint_scores``
             (N, K) and ``lambdas`` (N, ). With ``output_heatmaps`` also B
             ``PixelData`` of ``heatmaps`` (N·K, h, w), instance by instance.
+
+        Raises:
+            ValueError: where the rows are not for N instances, or the λ are in
+                ``test_cfg``.
         """
-        lambdas = test_cfg.get('lambdas')
-        if lambdas is not None and lambdas != self.configured_lambdas:
+        if 'lambdas' in test_cfg:
             raise ValueError(
-                f'model.test_cfg.lambdas={lambdas} was not there when the model was '
-                'built (or torch is older than 2.0): use '
+                f'model.test_cfg.lambdas={test_cfg["lambdas"]}: the lambdas of '
+                'inference are in the config of what folds, model.neck.lambdas '
+                '(MIMBNeck) or model.backbone.lambdas (MIMBBackbone), or chosen with '
                 'mipnet_mmpose.use_lambdas(model, lambdas)'
             )
         self._check_rows(feats, batch_data_samples)
@@ -151,13 +180,30 @@ class MIPNetHead(LambdaModule, BaseHead):
         return box
 
     def _check_rows(self, feats: Any, samples: Sequence[PoseDataSample]) -> None:
-        level = _first_level(feats)
-        if len(level) != len(samples) * len(self.lambdas):
+        rows, num = len(_first_level(feats)), len(self.lambdas)
+        if rows == len(samples) * num:
+            return
+        if rows == len(samples):
             raise ValueError(
-                f'model.head (MIPNetHead) got {len(level)} rows of features for '
-                f'{len(samples)} samples and {len(self.lambdas)} instances: one '
-                'MIMBNeck or MIMBBackbone with the same num_instances must fold them'
+                'model.head is a MIPNetHead, but nothing in the model folds the '
+                "instances: add model.neck=dict(type='MIMBNeck', ...), or wrap "
+                "model.backbone in dict(type='MIMBBackbone', ...)"
             )
+        found = f'{rows} rows of features for {len(samples)} samples'
+        if num == self.num_instances and rows % len(samples) == 0:
+            found = (
+                f'model.neck.num_instances={rows // len(samples)} differs from '
+                f'model.head.num_instances={num} (or model.backbone.num_instances)'
+            )
+        if rows == len(samples) * num**2:
+            found += (
+                '. Or model.backbone (MIMBBackbone) and model.neck (MIMBNeck) both '
+                'fold the instances: keep one of them'
+            )
+        raise ValueError(
+            f'model.head (MIPNetHead) has {num} instances, but {found}: one MIMBNeck '
+            'or MIMBBackbone with the same num_instances must fold them'
+        )
 
     def _unfold_sample(self, sample: PoseDataSample) -> List[PoseDataSample]:
         instances = sample.gt_instances.get('target_instances')

@@ -19,7 +19,9 @@ class MultiInstanceLoss(nn.Module):
     Args:
         loss (dict | nn.Module): The stock loss or its config. What it has, such
             as ``use_target_weight``, the wrapper has too.
-        num_instances (int): Instances N per box. Defaults to 2.
+        num_instances (int, optional): Instances N per box. Defaults to those of
+            the :class:`MIPNetHead` around it; without one to the number of
+            ``instance_weights``, or 2.
         instance_weights (Sequence[float], optional): Weight :math:`w_i` of
             each instance index. Defaults to 1 for all.
 
@@ -31,26 +33,49 @@ class MultiInstanceLoss(nn.Module):
     def __init__(
         self,
         loss: Union[dict, nn.Module],
-        num_instances: int = 2,
+        num_instances: Optional[int] = None,
         instance_weights: Optional[Sequence[float]] = None,
     ):
         super().__init__()
         self.loss = loss if isinstance(loss, nn.Module) else MODELS.build(loss)
-        self.num_instances = num_instances
+        self._from_head = num_instances is None and instance_weights is None
+        if num_instances is None:
+            num_instances = len(instance_weights or (1, 1))
+        self._set(num_instances, instance_weights)
+
+    def set_num_instances(self, num_instances: int, key: str) -> None:
+        """Take over N of the head, where the config gives none.
+
+        Args:
+            num_instances (int): N of the head.
+            key (str): Config key of this loss, for the error.
+
+        Raises:
+            ValueError: where the config gives another N.
+        """
+        if self._from_head:
+            self._set(num_instances, None)
+        if self.num_instances != num_instances:
+            raise ValueError(
+                f'{key}.num_instances={self.num_instances} differs from '
+                f'model.head.num_instances={num_instances}'
+            )
+
+    def _set(self, num_instances: int, weights: Optional[Sequence[float]]) -> None:
         if num_instances < 1:
             raise ValueError(
                 f'model.head.head.loss.num_instances must be at least 1, got '
                 f'{num_instances}'
             )
-        if instance_weights is None:
-            instance_weights = [1.0] * num_instances
-        if len(instance_weights) != num_instances or min(instance_weights) < 0:
+        weights = [1.0] * num_instances if weights is None else weights
+        if len(weights) != num_instances or min(weights) < 0:
             raise ValueError(
                 f'model.head.head.loss.instance_weights must be {num_instances} '
                 f'values of at least 0 (num_instances={num_instances}), got '
-                f'{list(instance_weights)}'
+                f'{list(weights)}'
             )
-        self.instance_weights = [float(weight) for weight in instance_weights]
+        self.num_instances = num_instances
+        self.instance_weights = [float(weight) for weight in weights]
 
     def forward(self, *args, **kwargs) -> Any:
         """Weighted mean of the stock loss over the instance indices."""
