@@ -10,6 +10,7 @@ compat.install()  # before anything imports mmpose.models
 
 from .apis import *  # noqa: E402, F403
 from .datasets import *  # noqa: E402, F403
+from .engine import *  # noqa: E402, F403
 from .evaluation import *  # noqa: E402, F403
 from .models import *  # noqa: E402, F403
 from .version import __version__  # noqa: E402, F401

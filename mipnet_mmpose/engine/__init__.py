@@ -1,0 +1,3 @@
+from .mipnet_check_hook import MIPNetCheckHook
+
+__all__ = ['MIPNetCheckHook']
