@@ -111,12 +111,7 @@ class PastePeople:
         pasted = self._place(results, donor)
         if pasted is None:
             return results
-        image = results['img'][pasted.region]
-        blended = image + (pasted.picture - image) * pasted.alpha[..., None]
-        if image.dtype == np.uint8:
-            blended = blended.round()
-        results['img'] = results['img'].copy()
-        results['img'][pasted.region] = blended
+        results['img'] = blend(results['img'], pasted)
         self._join(results, pasted.person)
         return results
 
@@ -323,6 +318,15 @@ def cut_out(
         person['area'] = donor['area'] * factor**2
     region = tuple(slice(a, b) for a, b in zip(start, end))[::-1]
     return Cutout(picture[part].astype(np.float32), alpha[part], region, person)
+
+
+def blend(image: np.ndarray, cutout: Cutout) -> np.ndarray:
+    """A copy of an image, (H, W, 3), with somebody in it."""
+    image = image.copy()
+    behind = image[cutout.region]
+    blended = behind + (cutout.picture - behind) * cutout.alpha[..., None]
+    behind[:] = blended.round() if image.dtype == np.uint8 else blended
+    return image
 
 
 def _covered_keypoints(

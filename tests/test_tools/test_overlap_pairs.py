@@ -1,0 +1,97 @@
+"""A test of overlapping pairs from a COCO file: who, where, and how much is hidden."""
+
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from ..conftest import load_tool, person
+
+SIZE = (320, 240)
+ALIKE = ('--iou', '0.5-0.8', '--min-visible', 0.5)
+NAMES = ['nose', *(f'{side}_{k}' for k in range(8) for side in ('left', 'right'))]
+
+
+def standing(ann_id, image_id, left):
+    """Somebody 60 x 120 pixels large, whose mask is a cross that fills the box."""
+    top = 80
+    x, y = [left, left + 20, left + 40, left + 60], [top, top + 40, top + 80, top + 120]
+    cross = [x[1], y[0], x[2], y[0], x[2], y[1], x[3], y[1], x[3], y[2], x[2], y[2]]
+    cross += [x[2], y[3], x[1], y[3], x[1], y[2], x[0], y[2], x[0], y[1], x[1], y[1]]
+    return person(ann_id, image_id, left, top, 60, 120, segmentation=[cross])
+
+
+@pytest.fixture
+def photographs(coco_folder):
+    folder = coco_folder([standing(i, i, 40 + 25 * i) for i in range(1, 7)], size=SIZE)
+    path = folder / 'annotations.json'
+    data = json.loads(path.read_text())
+    data['categories'][0]['keypoints'] = NAMES
+    path.write_text(json.dumps(data))
+    return folder
+
+
+def make(monkeypatch, folder, out, *options):
+    tool = load_tool('overlap_pairs')
+    command = [folder / 'annotations.json', folder, folder / out, *options]
+    monkeypatch.setattr(sys, 'argv', ['overlap_pairs', *map(str, command)])
+    tool.main()
+    return json.loads((folder / out / 'annotations.json').read_text())
+
+
+def box_iou(a, b):
+    """Written out."""
+    (ax, ay, aw, ah), (bx, by, bw, bh) = a, b
+    w = min(ax + aw, bx + bw) - max(ax, bx)
+    h = min(ay + ah, by + bh) - max(ay, by)
+    return w * h / (aw * ah + bw * bh - w * h)
+
+
+def test_pairs_overlap_and_stay_in_sight_as_asked(photographs, monkeypatch):
+    data = make(monkeypatch, photographs, 'pairs', '--count', 12, *ALIKE)
+    assert len(data['images']) == 12 and len(data['annotations']) == 24
+    boxes = json.loads((photographs / 'pairs' / 'one_box_per_pair.json').read_text())
+    for i, image in enumerate(data['images']):
+        pair = [a for a in data['annotations'] if a['image_id'] == image['id']]
+        assert pair[0]['source_image_id'] != pair[1]['source_image_id']
+        assert 0.49 <= box_iou(*(a['bbox'] for a in pair)) <= 0.81
+        hidden, front = sorted(pair, key=lambda a: a['in_front'])
+        assert front['visible_fraction'] == 1 and hidden['visible_fraction'] >= 0.5
+        assert boxes[i]['bbox'] == front['bbox']
+        # nobody is lost: hidden keypoints keep their place and are labelled as such
+        assert hidden['num_keypoints'] == front['num_keypoints'] == 17
+        assert set(front['keypoints'][2::3]) == {2}
+        file = photographs / 'pairs' / 'images' / image['file_name']
+        assert cv2.imread(str(file)).shape == (SIZE[1], SIZE[0], 3)
+    assert any(1 in a['keypoints'][2::3] for a in data['annotations'])
+
+
+def test_the_same_arguments_give_the_same_pairs(photographs, monkeypatch):
+    options = ('--count', 3, *ALIKE)
+    first = make(monkeypatch, photographs, 'a', *options)
+    assert make(monkeypatch, photographs, 'b', *options) == first
+    assert make(monkeypatch, photographs, 'c', *options, '--seed', 1) != first
+
+
+def test_without_masks_it_says_so(coco_folder, monkeypatch):
+    folder = coco_folder([person(1, 1, 40, 80, 60, 120)], size=SIZE)
+    path = folder / 'annotations.json'
+    data = json.loads(path.read_text())
+    data['categories'][0]['keypoints'] = NAMES
+    path.write_text(json.dumps(data))
+    with pytest.raises(SystemExit, match='segmentation'):
+        make(monkeypatch, folder, 'pairs')
+
+
+def test_file_without_names_of_keypoints_is_named(coco_folder, monkeypatch):
+    folder = coco_folder([person(1, 1, 40, 80, 60, 120)], size=SIZE)
+    with pytest.raises(SystemExit, match='annotations.json.*keypoints'):
+        make(monkeypatch, folder, 'pairs')
+
+
+def test_mirrored_keypoints_change_sides():
+    tool = load_tool('overlap_pairs')
+    flip = tool._flip_indices(['nose', 'left_eye', 'right_eye'])
+    assert np.array_equal(flip, [0, 2, 1])
