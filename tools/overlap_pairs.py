@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
 
+from mipnet_mmpose.datasets.cutout import blend, cut_out
 from mipnet_mmpose.datasets.masks import has_mask, person_mask
-from mipnet_mmpose.datasets.paste_people import blend, cut_out
 from mipnet_mmpose.evaluation.boxes import annotated_boxes, box_iou
 from mipnet_mmpose.whole_files import write_text, written_whole
 

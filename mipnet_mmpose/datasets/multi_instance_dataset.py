@@ -8,6 +8,7 @@ from mmpose.datasets.transforms import GenerateTarget
 from mmpose.registry import DATASETS
 
 from .dataset_files import check_config_files, name_unreadable
+from .paste_people import PastePeople, insert_behind_loading
 from .sibling_pipeline import KeypointsMoved, SiblingPipeline
 from .siblings import SiblingIndex
 from .transforms import GenerateMultiInstanceTarget
@@ -36,6 +37,9 @@ class MultiInstanceDataset:
         pipeline (Sequence[dict], optional): That of the stock dataset, which has none
             of its own then. MMPose's ``browse_dataset.py`` reads it here; an empty one
             gives the annotations as they are.
+        paste_people (dict, optional): Arguments of :class:`PastePeople`, to paste other
+            persons of the data into the images; ``dict()`` for its defaults. Defaults
+            to None, for the images as they are.
 
     Raises:
         ValueError: naming the config key, where the dataset cannot be wrapped; or
@@ -49,6 +53,7 @@ class MultiInstanceDataset:
         num_instances: int = 2,
         min_keypoints: int = 4,
         pipeline: Optional[Sequence[dict]] = None,
+        paste_people: Optional[dict] = None,
     ):
         if num_instances < 1:
             raise ValueError(
@@ -56,6 +61,7 @@ class MultiInstanceDataset:
             )
         self.num_instances = num_instances
         self.min_keypoints = min_keypoints
+        self._paste = None if paste_people is None else PastePeople(**paste_people)
         if pipeline is not None:
             if dataset.get('pipeline'):
                 raise ValueError(
@@ -135,6 +141,9 @@ class MultiInstanceDataset:
                 f'{type(self._with_pipeline).__name__} has no pipeline to switch'
             )
         self._swap_target_generator(pipeline)
+        for transform in self.pipeline.transforms:
+            if isinstance(transform, PastePeople):
+                insert_behind_loading(pipeline, transform)
         if isinstance(self.pipeline, SiblingPipeline):
             pipeline = SiblingPipeline(pipeline.transforms, self.pipeline.index)
         self._with_pipeline.pipeline = pipeline
@@ -158,6 +167,24 @@ class MultiInstanceDataset:
             if isinstance(part.pipeline, SiblingPipeline):
                 part.pipeline.index = index
             self.sibling_indices.append(index)
+        if self._paste is not None:
+            self._paste_into_samples()
+
+    def _paste_into_samples(self) -> None:
+        """Let each pipeline paste people, right behind the loading of the image."""
+        parts = list(filter(is_stock, walk_datasets(self.dataset)))
+        donors = {}  # datasets of the same persons paste each other's
+        for part, index in zip(parts, self.sibling_indices):
+            kind = part.metainfo['dataset_name']
+            if kind not in donors:
+                alike = [p for p in parts if p.metainfo['dataset_name'] == kind]
+                donors[kind] = self._paste.find_donors(alike)
+                if get_world_size() > 1:
+                    donors[kind].share()
+            index = index if self.num_instances > 1 else None
+            insert_behind_loading(
+                part.pipeline, self._paste.prepare(donors[kind], index)
+            )
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -1,21 +1,17 @@
 """Overlapping people for training: one person of the data pasted onto another."""
 
 import copy
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
-from mmcv.transforms import LoadImageFromFile
-from mmengine.dataset import BaseDataset
-from mmpose.structures.keypoint import flip_keypoints
+from mmengine.dataset import BaseDataset, Compose
+from mmpose.datasets.transforms import LoadImage
 
 from ..evaluation.boxes import box_iou
+from .cutout import OF_PERSON, Cutout, blend, cut_out
 from .masks import has_mask, person_mask
 from .siblings import SiblingIndex, share_array
 
-# what a sample has of its person; all else is of its image or dataset
-OF_PERSON = ('bbox', 'bbox_score', 'keypoints', 'keypoints_visible', 'num_keypoints')
-OF_PERSON += ('area', 'category_id', 'iscrowd', 'segmentation', 'id')
 PLACEMENTS = 10  # tried for a donor
 
 
@@ -86,6 +82,14 @@ class PastePeople:
         self.donors: Optional[Donors] = None
         self.index: Optional[SiblingIndex] = None
 
+    def find_donors(self, datasets: Sequence[BaseDataset]) -> 'Donors':
+        """Who can be pasted, of some top-down datasets of the same keypoints.
+
+        Raises:
+            ValueError: where nobody can.
+        """
+        return Donors(datasets, self.min_keypoints)
+
     def prepare(
         self, donors: 'Donors', index: Optional[SiblingIndex] = None
     ) -> 'PastePeople':
@@ -115,7 +119,7 @@ class PastePeople:
         self._join(results, pasted.person)
         return results
 
-    def _place(self, results: Dict, donor: dict) -> Optional['Cutout']:
+    def _place(self, results: Dict, donor: dict) -> Optional[Cutout]:
         """The donor where box IoU and what stays in sight are as wanted."""
         height, width = results['img'].shape[:2]
         box = results['bbox'][0]
@@ -181,21 +185,15 @@ class Donors:
 
     Args:
         datasets (Sequence[BaseDataset]): Top-down datasets of the same keypoints.
-        load_image (LoadImageFromFile): What their pipelines load images with.
         min_keypoints (int): A donor has this many labelled keypoints.
 
     Raises:
         ValueError: where there is none.
     """
 
-    def __init__(
-        self,
-        datasets: Sequence[BaseDataset],
-        load_image: LoadImageFromFile,
-        min_keypoints: int,
-    ):
+    def __init__(self, datasets: Sequence[BaseDataset], min_keypoints: int):
         self.datasets = datasets
-        self.load_image = load_image
+        self.load_image = find_loading(datasets[0].pipeline)
         found, sizes = [], []
         for d, dataset in enumerate(datasets):
             for i in range(len(dataset)):
@@ -237,96 +235,25 @@ class Donors:
         return f'Donors({len(self)} persons)'
 
 
-class Cutout(NamedTuple):
-    """A person cut out of one image and placed in another.
+def find_loading(pipeline: Compose) -> LoadImage:
+    """The transform of a pipeline that loads the image.
 
-    Shape:
-        picture ``(h, w, 3)`` and alpha ``(h, w)``, float32 in 0 … 1, of the rows and
-        columns ``region`` of the image; person: what a sample has of its person.
+    Raises:
+        ValueError: where it has none.
     """
-
-    picture: np.ndarray
-    alpha: np.ndarray
-    region: Tuple[slice, slice]
-    person: dict
-
-
-def cut_out(
-    donor: dict,
-    image: np.ndarray,
-    factor: float,
-    corner: np.ndarray,
-    flip: bool,
-    shape: Tuple[int, int],
-) -> Optional[Cutout]:
-    """Scale the box of a person and put it elsewhere.
-
-    Args:
-        donor (dict): Sample of a stock dataset, with a mask.
-        image (np.ndarray): Its image, (H, W, 3).
-        factor (float): The box is as many times as large in its new place.
-        corner (np.ndarray): Left and top of the box there, in pixels.
-        flip (bool): Mirror the person.
-        shape (tuple[int, int]): Height and width of the image it comes into.
-
-    Returns:
-        Cutout | None: None where nothing of it is inside of that image.
-    """
-    mask = person_mask(donor, image.shape[:2])
-    left, top, right, bottom = donor['bbox'][0]
-    columns = slice(int(left), int(np.ceil(right)) + 1)
-    rows = slice(int(top), int(np.ceil(bottom)) + 1)
-    picture, alpha = image[rows, columns], mask[rows, columns].astype(np.float32)
-    origin = np.array([columns.start, rows.start], np.float32)
-    keypoints = donor['keypoints'] - origin
-    visible = donor['keypoints_visible']
-    box = donor['bbox'][0].reshape(2, 2) - origin
-    height, width = alpha.shape
-    if flip:
-        picture, alpha = picture[:, ::-1], alpha[:, ::-1]
-        keypoints, visible = flip_keypoints(
-            keypoints, visible, (width, height), donor['flip_indices']
-        )
-        box[:, 0] = width - box[::-1, 0]
-
-    # whole pixels, so the scale differs a little between the axes
-    size = np.maximum(np.round(np.array([width, height]) * factor), 1).astype(int)
-    scale = (size / [width, height]).astype(np.float32)
-    place = np.round(corner - box[0] * scale).astype(int)
-    shrink = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    picture = cv2.resize(np.ascontiguousarray(picture), size, interpolation=shrink)
-    alpha = cv2.resize(np.ascontiguousarray(alpha), size, interpolation=shrink)
-    keypoints = (keypoints + 0.5) * scale - 0.5 + place
-    box = (box * scale + place).clip(0, [shape[1] - 1, shape[0] - 1])
-
-    inside = ((keypoints >= 0) & (keypoints < (shape[1], shape[0]))).all(axis=2)
-    visible = visible * inside.reshape(inside.shape + (1,) * (visible.ndim - 2))
-    start = np.maximum(place, 0)
-    end = np.minimum(place + size, (shape[1], shape[0]))
-    if (start >= end).any():
-        return None
-    part = tuple(slice(a, b) for a, b in zip(start - place, end - place))[::-1]
-    person = {key: donor[key] for key in OF_PERSON if key in donor}
-    person.update(
-        bbox=box.reshape(1, 4).astype(np.float32),
-        keypoints=keypoints.astype(np.float32),
-        keypoints_visible=visible,
-        num_keypoints=int((visible > 0).sum()),
-        segmentation=None,  # that of the image it comes from
+    for transform in pipeline.transforms:
+        if isinstance(transform, LoadImage):
+            return transform
+    raise ValueError(
+        'train_pipeline has no LoadImage, so there is no image that paste_people '
+        'could paste into'
     )
-    if 'area' in donor:
-        person['area'] = donor['area'] * factor**2
-    region = tuple(slice(a, b) for a, b in zip(start, end))[::-1]
-    return Cutout(picture[part].astype(np.float32), alpha[part], region, person)
 
 
-def blend(image: np.ndarray, cutout: Cutout) -> np.ndarray:
-    """A copy of an image, (H, W, 3), with somebody in it."""
-    image = image.copy()
-    behind = image[cutout.region]
-    blended = behind + (cutout.picture - behind) * cutout.alpha[..., None]
-    behind[:] = blended.round() if image.dtype == np.uint8 else blended
-    return image
+def insert_behind_loading(pipeline: Compose, paste: PastePeople) -> None:
+    """Let a pipeline paste people as soon as it has loaded the image."""
+    place = pipeline.transforms.index(find_loading(pipeline)) + 1
+    pipeline.transforms.insert(place, paste)
 
 
 def _covered_keypoints(

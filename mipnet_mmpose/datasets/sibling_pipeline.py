@@ -12,9 +12,11 @@ from mmpose.datasets.transforms import (
     TopdownAffine,
 )
 
+from .paste_people import PastePeople
 from .siblings import SiblingIndex
 from .transforms import GenerateMultiInstanceTarget
 
+KNOW_SIBLINGS = (PastePeople, GenerateMultiInstanceTarget)
 MOVERS = (KeypointConverter, RandomFlip, TopdownAffine)
 # rows are persons, in pixels of the image, labels, in pixels of the crop
 ROWS = ('keypoints', 'keypoints_visible', 'transformed_keypoints')
@@ -63,9 +65,7 @@ class SiblingPipeline(Compose):
             keypoints, visible = self.index[data['sample_idx']]
             data['siblings'] = dict(keypoints=keypoints, keypoints_visible=visible)
         for transform in self.transforms:
-            if 'siblings' not in data or isinstance(
-                transform, GenerateMultiInstanceTarget
-            ):
+            if 'siblings' not in data or isinstance(transform, KNOW_SIBLINGS):
                 data = transform(data)
             elif transform in self._movers:
                 data = _move_everybody(transform, data)

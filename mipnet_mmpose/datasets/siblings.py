@@ -37,6 +37,7 @@ class SiblingIndex:
         visible: np.ndarray,
         min_keypoints: int,
     ):
+        self.centers = centers
         self.keypoints = keypoints
         self.visible = visible
         by_image = defaultdict(list)
@@ -58,18 +59,21 @@ class SiblingIndex:
 
     def share(self) -> None:
         """Hold in one place what all processes of this machine hold alike."""
-        self.keypoints, self.visible, self._order, self._end = map(
-            share_array, (self.keypoints, self.visible, self._order, self._end)
-        )
+        for name in ('centers', 'keypoints', 'visible', '_order', '_end'):
+            setattr(self, name, share_array(getattr(self, name)))
 
     def __len__(self) -> int:
         return len(self._end)
 
     def __getitem__(self, index: int) -> Tuple[np.ndarray, np.ndarray]:
         """Keypoints (S, K, 2) and visibility (S, K, ...), nearest box centre first."""
-        start = self._end[index - 1] if index else 0
-        others = self._order[start : self._end[index]]
+        others = self.others(index)
         return self.keypoints[others], self.visible[others]
+
+    def others(self, index: int) -> np.ndarray:
+        """Which samples the S siblings are, nearest box centre first, (S,)."""
+        start = self._end[index - 1] if index else 0
+        return self._order[start : self._end[index]]
 
 
 def share_array(array: np.ndarray) -> np.ndarray:

@@ -1,0 +1,258 @@
+"""People pasted for training: where, what of whom, and who is whose sibling."""
+
+import cv2
+import numpy as np
+import pytest
+from mmpose.registry import DATASETS
+
+from mipnet_mmpose.datasets.paste_people import PastePeople
+
+from ..conftest import coco_dataset_config, person, train_pipeline
+
+SIZE = (320, 240)
+
+
+def rectangle(left, top, width, height):
+    right, bottom = left + width, top + height
+    return [[left, top, right, top, right, bottom, left, bottom]]
+
+
+def build(folder, pipeline=None, num_instances=2, inner=None, **settings):
+    inner = inner or coco_dataset_config(folder, pipeline or train_pipeline())
+    settings = dict(dict(prob=1.0), **settings)
+    dataset = DATASETS.build(
+        dict(
+            type='MultiInstanceDataset',
+            dataset=inner,
+            num_instances=num_instances,
+            paste_people=settings,
+        )
+    )
+    dataset.full_init()
+    return dataset
+
+
+@pytest.fixture
+def crowd(coco_folder):
+    """Six persons of 60 x 120 pixels, one an image, in a box of one colour each."""
+    people = [
+        person(
+            i,
+            i,
+            60 + 20 * i,
+            60,
+            60,
+            120,
+            segmentation=rectangle(60 + 20 * i, 60, 60, 120),
+        )
+        for i in range(1, 7)
+    ]
+    folder = coco_folder(people, size=SIZE)
+    for i in range(1, 7):
+        image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+        image[60:180, 60 + 20 * i : 120 + 20 * i] = 40 * i
+        cv2.imwrite(str(folder / f'{i:06d}.png'), image)
+    return folder
+
+
+def pasted_samples(dataset, count=40):
+    """Samples as they leave PastePeople: results with ``siblings``."""
+    part = dataset.dataset
+    paste = [t for t in part.pipeline.transforms if isinstance(t, PastePeople)]
+    assert len(paste) == 1
+    for seed in range(count):
+        np.random.seed(seed)
+        i = seed % len(part)
+        results = part.get_data_info(i)
+        results = part.pipeline.transforms[0](results)
+        keypoints, visible = part.pipeline.index[i]
+        results['siblings'] = dict(keypoints=keypoints, keypoints_visible=visible)
+        own = dict(results)
+        yield own, paste[0](results)
+
+
+def box_iou(a, b):
+    w = min(a[2], b[2]) - max(a[0], b[0])
+    h = min(a[3], b[3]) - max(a[1], b[1])
+    area = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
+    return w * h / (sum(area) - w * h)
+
+
+def mirrored(person, dataset):
+    """Keypoints in the mirror, each under the name it has there."""
+    flipped = person['keypoints'][0, dataset.metainfo['flip_indices']].copy()
+    flipped[:, 0] *= -1
+    return flipped
+
+
+def test_pasted_person_is_a_moved_and_scaled_donor(crowd):
+    dataset = build(crowd, switch_prob=0, behind_prob=0, min_visible=0)
+    donors = [dataset.dataset.get_data_info(i) for i in range(6)]
+    mirrors = 0
+    for own, results in pasted_samples(dataset):
+        if len(results['siblings']['keypoints']) == 0:
+            continue
+        assert np.array_equal(results['keypoints'], own['keypoints'])
+        found = results['siblings']['keypoints'][0]
+        errors = []
+        for donor in donors:
+            for truth in (donor['keypoints'][0], mirrored(donor, dataset)):
+                # the best scale (one for each axis) and shift, in closed form
+                a, b = truth - truth.mean(0), found - found.mean(0)
+                scale = (a * b).sum(0) / (a * a).sum(0)
+                errors.append(np.abs(a * scale - b).max() + 9 * (scale <= 0).any())
+                if errors[-1] == min(errors):
+                    best_scale, is_mirror = scale, truth is not donor['keypoints'][0]
+        assert min(errors) < 0.01
+        assert abs(best_scale[0] / best_scale[1] - 1) < 0.03  # whole pixels
+        assert 0.69 < np.sqrt(best_scale.prod()) < 1.41
+        mirrors += is_mirror
+    assert 5 < mirrors < 35
+
+
+def test_box_iou_is_in_the_asked_range(crowd):
+    dataset = build(crowd, switch_prob=1, iou=(0.5, 0.7), min_visible=0)
+    ious = [
+        box_iou(own['bbox'][0], results['bbox'][0])
+        for own, results in pasted_samples(dataset)
+        if len(results['siblings']['keypoints'])
+    ]
+    assert len(ious) > 20
+    # the pasted box is rounded to whole pixels, a side by less than one of 60
+    assert 0.48 < min(ious) and max(ious) < 0.72
+
+
+@pytest.mark.parametrize('behind_prob', [0, 1])
+def test_who_is_in_front_covers_the_other(crowd, behind_prob):
+    """Each person is a rectangle of one brightness on black."""
+    dataset = build(
+        crowd, behind_prob=behind_prob, switch_prob=1, min_visible=0, flip_prob=0
+    )
+    checked = 0
+    for own, results in pasted_samples(dataset):
+        if results['id'] == own['id']:
+            continue
+        left, top, right, bottom = own['bbox'][0].astype(int)
+        donor = results['bbox'][0].astype(int)
+        both = slice(max(top, donor[1]) + 3, min(bottom, donor[3]) - 3)
+        both = both, slice(max(left, donor[0]) + 3, min(right, donor[2]) - 3)
+        front = own['id'] if behind_prob else results['id']
+        assert (results['img'][both] == 40 * front).all()
+        checked += 1
+    assert checked > 20
+
+
+def test_box_becomes_the_donors_and_its_person_the_sibling(crowd):
+    dataset = build(crowd, switch_prob=1)
+    switched = 0
+    for own, results in pasted_samples(dataset):
+        if results['id'] == own['id']:
+            continue
+        switched += 1
+        siblings = results['siblings']
+        assert np.array_equal(siblings['keypoints'], own['keypoints'])
+        assert np.array_equal(siblings['keypoints_visible'], own['keypoints_visible'])
+        left, top, right, bottom = results['bbox'][0]
+        inside = results['keypoints_visible'][0] > 0
+        x, y = results['keypoints'][0, inside].T
+        assert (x > left - 1).all() and (x < right + 1).all()
+        assert (y > top - 1).all() and (y < bottom + 1).all()
+    assert switched > 20
+
+
+def test_least_visible_share_of_the_one_behind(crowd):
+    dataset = build(crowd, behind_prob=0, switch_prob=0, min_visible=0.45)
+    pasted = 0
+    for own, results in pasted_samples(dataset):
+        left, top, right, bottom = own['bbox'][0].astype(int)
+        area = np.s_[top:bottom, left:right]
+        before, after = own['img'][area], results['img'][area]
+        changed = (before != after).any(axis=2).mean()
+        pasted += changed > 0
+        assert changed < 0.55 + 0.03  # a pixel more on two sides
+    assert pasted > 10
+
+
+def test_covered_keypoints_stay_labelled(crowd):
+    dataset = build(crowd, behind_prob=0, switch_prob=0, min_visible=0)
+    for _, results in pasted_samples(dataset, 12):
+        assert (results['keypoints_visible'] == 1).all()
+
+
+def test_siblings_stay_ordered_by_the_distance_of_their_boxes(coco_folder):
+    def somebody(i, image, left):
+        mask = rectangle(left, 60, 60, 120)
+        return person(i, image, left, 60, 60, 120, segmentation=mask)
+
+    people = [somebody(1, 1, 100), somebody(2, 1, 240)]
+    people += [somebody(i, i, 100) for i in range(3, 7)]
+    dataset = build(coco_folder(people, size=SIZE), switch_prob=0, min_visible=0)
+    pasted = 0
+    for own, results in pasted_samples(dataset, 60):
+        if own['id'] == 1 and len(results['siblings']['keypoints']) == 2:
+            pasted += 1
+            near, far = results['siblings']['keypoints']
+            truth = dataset.dataset.get_data_info(1)['keypoints'][0]
+            assert np.array_equal(far, truth) and not np.array_equal(near, truth)
+    assert pasted > 3
+
+
+def test_training_sample_has_the_target_of_the_pasted_person(crowd):
+    pipeline = train_pipeline(augment=False)
+    dataset = build(crowd, pipeline)
+    second = 0
+    for seed in range(12):
+        np.random.seed(seed)
+        sample = dataset[seed % 6]['data_samples']
+        second += sample.gt_instances.target_instances[0, 1].item()
+    assert second >= 8  # nobody has a sibling in the photographs
+
+
+def test_half_of_the_samples_by_default(crowd):
+    dataset = build(crowd, prob=0.5, min_visible=0)
+    np.random.seed(0)
+    pasted = [
+        dataset[i % 6]['data_samples'].gt_instances.target_instances[0, 1].item()
+        for i in range(80)
+    ]
+    assert 25 < sum(pasted) < 55
+
+
+def test_one_instance_per_box_is_pasted_on_too(crowd):
+    dataset = build(crowd, train_pipeline(augment=False), num_instances=1)
+    np.random.seed(0)
+    plain = build(crowd, train_pipeline(augment=False), num_instances=1, prob=0)
+    differ = [not dataset[i]['inputs'].equal(plain[i]['inputs']) for i in range(6)]
+    assert sum(differ) >= 4
+
+
+def test_donors_come_from_the_dataset_beside_it(crowd):
+    masks = coco_dataset_config(crowd, train_pipeline(augment=False))
+    none = dict(masks, indices=[0])
+    joined = dict(type='ConcatDataset', datasets=[none, masks])
+    dataset = build(crowd, inner=joined)
+    for part in dataset.dataset.datasets:
+        paste = part.pipeline.transforms[1]
+        assert isinstance(paste, PastePeople) and len(paste.donors) == 7
+
+
+def test_pipeline_that_is_switched_pastes_too(crowd):
+    dataset = build(crowd, train_pipeline())
+    dataset.pipeline = type(dataset.pipeline)(train_pipeline(augment=False))
+    kinds = [type(t).__name__ for t in dataset.pipeline.transforms]
+    assert kinds[:2] == ['LoadImage', 'PastePeople'] and kinds.count('PastePeople') == 1
+
+
+def test_without_masks_the_file_is_named(coco_folder):
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
+    with pytest.raises(ValueError, match='annotations.json.*segmentation'):
+        build(folder)
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [dict(prob=2), dict(iou=(0.8, 0.2)), dict(scale=(0, 1)), dict(min_visible=-1)],
+)
+def test_setting_out_of_range_is_named(crowd, settings):
+    with pytest.raises(ValueError, match=f'paste_people.{next(iter(settings))}'):
+        build(crowd, **settings)
