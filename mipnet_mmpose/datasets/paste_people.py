@@ -123,23 +123,14 @@ class PastePeople:
         """The donor where box IoU and what stays in sight are as wanted."""
         height, width = results['img'].shape[:2]
         box = results['bbox'][0]
-        extent, donor_extent = _extent(box), _extent(donor['bbox'][0])
+        factors, corners = self._draw_places(box, donor['bbox'][0], (height, width))
+        if not len(factors):
+            return None
         own = person_mask(results, (height, width))
         behind = own is not None and np.random.rand() < self.behind_prob
         flip = np.random.rand() < self.flip_prob
-        picture = None
-        for _ in range(PLACEMENTS):
-            factor = np.exp(np.random.uniform(*np.log(self.scale)))
-            factor *= _size(box) / _size(donor['bbox'][0])
-            shift = np.random.uniform(-1, 1, 2) * self.shift * extent
-            corner = (box[:2] + box[2:] - donor_extent * factor) / 2 + shift
-            there = np.concatenate([corner, corner + donor_extent * factor])
-            there = there.clip(0, [width, height] * 2)
-            iou = box_iou(there[None], box[None])[0, 0]
-            if factor > self.max_enlargement or not self.iou[0] <= iou <= self.iou[1]:
-                continue
-            if picture is None:
-                picture = self.donors.load(donor)
+        picture = self.donors.load(donor)
+        for factor, corner in zip(factors, corners):
             pasted = cut_out(donor, picture, factor, corner, flip, (height, width))
             if pasted is None:
                 continue
@@ -154,6 +145,22 @@ class PastePeople:
             if seen >= self.min_visible:
                 return pasted
         return None
+
+    def _draw_places(
+        self, box: np.ndarray, donor_box: np.ndarray, shape: Tuple[int, int]
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Scales (P,) and corners (P, 2) at which the box IoU is as wanted."""
+        extent, donor_extent = _extent(box), _extent(donor_box)
+        factors = np.exp(np.random.uniform(*np.log(self.scale), (PLACEMENTS, 1)))
+        factors *= _size(box) / _size(donor_box)
+        shifts = np.random.uniform(-1, 1, (PLACEMENTS, 2)) * self.shift * extent
+        corners = (box[:2] + box[2:] - donor_extent * factors) / 2 + shifts
+        places = np.concatenate([corners, corners + donor_extent * factors], axis=1)
+        places = places.clip(0, [shape[1], shape[0]] * 2)
+        ious = box_iou(places, box[None].astype(float))[:, 0]
+        fits = (ious >= self.iou[0]) & (ious <= self.iou[1])
+        fits &= factors[:, 0] <= self.max_enlargement
+        return factors[fits, 0], corners[fits]
 
     def _join(self, results: Dict, pasted: dict) -> None:
         """Make the donor a sibling of the person, or the person the donor's."""
