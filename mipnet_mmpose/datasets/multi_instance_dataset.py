@@ -160,21 +160,23 @@ class MultiInstanceDataset:
         self.dataset.full_init()
         if not self.generates_targets or self.sibling_indices:
             return
-        for part in filter(is_stock, walk_datasets(self.dataset)):
-            index = build_sibling_index(part, self.min_keypoints)
+        parts = list(filter(is_stock, walk_datasets(self.dataset)))
+        indices = [build_sibling_index(part, self.min_keypoints) for part in parts]
+        for part, index in zip(parts, indices):
             if get_world_size() > 1:
                 index.share()
             if isinstance(part.pipeline, SiblingPipeline):
                 part.pipeline.index = index
-            self.sibling_indices.append(index)
         if self._paste is not None:
-            self._paste_into_samples()
+            self._paste_into_samples(parts, indices)
+        self.sibling_indices = indices
 
-    def _paste_into_samples(self) -> None:
+    def _paste_into_samples(
+        self, parts: Sequence[BaseDataset], indices: Sequence[SiblingIndex]
+    ) -> None:
         """Let each pipeline paste people, right behind the loading of the image."""
-        parts = list(filter(is_stock, walk_datasets(self.dataset)))
         donors = {}  # datasets of the same persons paste each other's
-        for part, index in zip(parts, self.sibling_indices):
+        for part, index in zip(parts, indices):
             kind = part.metainfo['dataset_name']
             if kind not in donors:
                 alike = [p for p in parts if p.metainfo['dataset_name'] == kind]

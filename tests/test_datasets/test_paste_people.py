@@ -1,5 +1,7 @@
 """People pasted for training: where, what of whom, and who is whose sibling."""
 
+import pickle
+
 import cv2
 import numpy as np
 import pytest
@@ -234,6 +236,20 @@ def test_donors_come_from_the_dataset_beside_it(crowd):
     for part in dataset.dataset.datasets:
         paste = part.pipeline.transforms[1]
         assert isinstance(paste, PastePeople) and len(paste.donors) == 7
+
+
+def test_workers_started_anew_and_ranks_paste_the_same(crowd):
+    """They get the dataset pickled, or map the donors from one file."""
+    dataset = build(crowd)
+    copy = pickle.loads(pickle.dumps(dataset))
+    shared = build(crowd)
+    shared.dataset.pipeline.transforms[1].donors.share()
+    for i in range(6):
+        inputs = []
+        for each in (dataset, copy, shared):
+            np.random.seed(i)
+            inputs.append(each[i]['inputs'])
+        assert inputs[0].equal(inputs[1]) and inputs[0].equal(inputs[2])
 
 
 def test_pipeline_that_is_switched_pastes_too(crowd):
