@@ -162,79 +162,6 @@ def evaluate(args, name, config, checkpoint, data, persons, boxes):
     return json.loads(metrics.read_text())
 
 
-def table(results):
-    """The results as a Markdown table, in per cent."""
-    lines = ['| persons | boxes | model | ' + ' | '.join(METRICS) + ' |']
-    lines.append('| --- | --- | --- |' + ' ---: |' * len(METRICS))
-    for (persons, boxes, name), metrics in results.items():
-        values = ' | '.join(
-            f'{100 * metrics[f"coco/{key}"]:.1f}' for key in METRICS.values()
-        )
-        lines.append(f'| {persons} | {boxes} | {name} | {values} |')
-    return '\n'.join(lines)
-
-
-def compare_picture(path, configs, checkpoints, data, rows=6):
-    """The same crops with the truth, the baseline's pose, and MIPNet's for each λ.
-
-    The crops are spread evenly over the overlapped half, by overlap.
-    """
-    import cv2
-    import numpy as np
-
-    # before mmpose.apis, which mmcv-lite alone cannot import
-    # isort: split
-    from mipnet_mmpose.visualization import COLORS, draw_poses, picture_grid
-
-    # isort: split
-    from mmpose.apis import inference_topdown, init_model
-
-    val = json.loads((data / 'val-overlapped' / 'annotations.json').read_text())
-    boxes = json.loads((data / 'val-overlapped' / 'one_box_per_pair.json').read_text())
-    front = {(box['image_id'], *box['bbox']) for box in boxes}
-    front = [p for p in val['annotations'] if (p['image_id'], *p['bbox']) in front]
-    front = [p for p in front if p['max_iou'] >= 0.3]
-    front.sort(key=lambda person: person['max_iou'])
-    picks = [
-        front[int((i + 0.5) * len(front) / rows)] for i in range(min(rows, len(front)))
-    ]
-    models = {
-        name: init_model(str(config), str(checkpoints[name]), device='cpu')
-        for name, config in configs.items()
-    }
-    skeleton = models['baseline'].dataset_meta['skeleton_links']
-    names = {image['id']: image['file_name'] for image in val['images']}
-    size = 192, 256
-    strips = []
-    for person in picks:
-        image = cv2.imread(str(data / 'val' / 'images' / names[person['image_id']]))
-        x, y, w, h = person['bbox']
-        box = np.array([[x, y, x + w, y + h]], np.float32)
-        poses = {n: inference_topdown(m, image, box)[0] for n, m in models.items()}
-        meta = poses['baseline'].metainfo
-        scale = size / np.array(meta['input_scale'])
-        offset = meta['input_center'] - np.array(meta['input_scale']) / 2
-        matrix = np.c_[np.diag(scale), -scale * offset]
-        crop = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC)
-        pair = [p for p in val['annotations'] if p['image_id'] == person['image_id']]
-        pair.sort(key=lambda p: p is not person)
-        truth = np.array([p['keypoints'] for p in pair]).reshape(2, 17, 3)
-        seen = np.array([0, 0.2, 1])[truth[..., 2].astype(int)]  # hidden: hollow
-        cells = [(truth[..., :2], seen, COLORS[:2])]
-        for name, colors in (('baseline', [4]), ('MIPNet', [0, 1])):
-            pose = poses[name].pred_instances
-            for i, color in enumerate(colors):
-                scores = pose.keypoint_scores[[i]]
-                cells.append((pose.keypoints[[i]], scores, [COLORS[color]]))
-        drawn = [
-            draw_poses(crop, (xy - offset) * scale, scores, skeleton, colors)
-            for xy, scores, colors in cells
-        ]
-        strips.append(np.hstack(drawn))
-    titles = ['truth: 2 people, 1 box', 'baseline', 'MIPNet, lambda 0']
-    cv2.imwrite(str(path), picture_grid(strips, [*titles, 'MIPNet, lambda 1']))
-
-
 def main():
     args = parse_args()
     start = time.time()
@@ -259,11 +186,19 @@ def main():
         for boxes in BOXES
         for name, config in configs.items()
     }
-    text = table(results)
+    # only now, since it takes seconds
+    from mipnet_mmpose.comparison.pair_crops import draw_pairs
+    from mipnet_mmpose.markdown import markdown_table
+
+    rows = [
+        (*case, *(f'{100 * values[f"coco/{key}"]:.1f}' for key in METRICS.values()))
+        for case, values in results.items()
+    ]
+    text = markdown_table(('persons', 'boxes', 'model', *METRICS), rows, 'lllr')
     (args.out / 'table.md').write_text(text + '\n')
-    compare_picture(args.out / 'compare.png', configs, checkpoints, data)
-    print(f'\n{text}\n')
-    print(f'{args.out / "compare.png"}')
+    picture = args.out / 'compare.png'
+    draw_pairs(picture, configs, checkpoints, data / 'val', data / 'val-overlapped')
+    print(f'\n{text}\n\n{picture}')
     print(f'{time.time() - start:.0f} s in all')
 
 
