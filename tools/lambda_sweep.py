@@ -20,6 +20,7 @@ from PIL import Image
 # isort: split
 from mipnet_mmpose import COLORS, draw_poses, load_image, use_lambdas
 from mipnet_mmpose.datasets.unwrap import find_pipeline
+from mipnet_mmpose.visualization import add_titles
 from mipnet_mmpose.whole_files import written_whole
 
 # isort: split
@@ -27,7 +28,6 @@ from mmpose.apis import init_model
 from mmpose.structures.bbox import get_warp_matrix
 
 HEIGHT = 256  # of a crop in the strip, pixels
-BAR = 24  # of its title
 
 
 def parse_args():
@@ -96,29 +96,14 @@ def draw_steps(image, sample, heatmaps, lambdas, skeleton, threshold):
     keypoints = cv2.transform(poses.keypoints[..., :2].astype(np.float64), matrix)
     steps = []
     for i, value in enumerate(lambdas):
-        title = np.full((BAR, size[0], 3), 255, np.uint8)
-        font = cv2.FONT_HERSHEY_SIMPLEX
-        cv2.putText(
-            title,
-            f'lambda {value:.3g}',
-            (6, 17),
-            font,
-            0.5,
-            (30, 30, 30),
-            1,
-            cv2.LINE_AA,
-        )
         scores = poses.keypoint_scores[[i]]
         color = blend_colors(value)
-        parts = [title]
-        parts.append(
-            draw_poses(crop, keypoints[[i]], scores, skeleton, [color], threshold)
-        )
+        parts = [draw_poses(crop, keypoints[[i]], scores, skeleton, [color], threshold)]
         if heatmaps is not None:
             heat = cv2.resize(np.clip(heatmaps[i].max(axis=0), 0, 1), size)[..., None]
             tint = crop * 0.35 + heat * (np.array(color) - crop * 0.35)
             parts.append(tint.round().astype(np.uint8))
-        steps.append(np.vstack(parts))
+        steps.append(add_titles(np.vstack(parts), [f'lambda {value:.3g}']))
     return steps
 
 

@@ -15,15 +15,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import mipnet_mmpose  # noqa: F401 (before mmpose.models)
 
 # isort: split
-import mmpose
 from mmengine.config import Config
 
 from mipnet_mmpose.mipnetify import mipnet_changes
 from mipnet_mmpose.mipnetify.config_text import config_text
 from mipnet_mmpose.mipnetify.places import MIMB_PLACES, parse_place
+from mipnet_mmpose.mmpose_files import STOCK_CONFIGS
 from mipnet_mmpose.whole_files import write_text
-
-STOCK = Path(mmpose.__file__).resolve().parent / '.mim/configs'
 
 
 def parse_args(argv):
@@ -84,12 +82,12 @@ def print_places():
 def find_stock(config, out):
     """The file of CONFIG, and how a config at ``out`` names it."""
     if config.startswith('mmpose::'):
-        path, name = STOCK / config[len('mmpose::') :], config
+        path, name = STOCK_CONFIGS / config[len('mmpose::') :], config
     else:
         path = Path(config).resolve()
         name = Path(os.path.relpath(path, out.resolve().parent)).as_posix()
-        if STOCK in path.parents:
-            name = f'mmpose::{path.relative_to(STOCK).as_posix()}'
+        if STOCK_CONFIGS in path.parents:
+            name = f'mmpose::{path.relative_to(STOCK_CONFIGS).as_posix()}'
     if not path.is_file():
         raise ValueError(f'CONFIG {config} does not exist')
     if path == out.resolve():

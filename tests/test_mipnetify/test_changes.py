@@ -110,7 +110,7 @@ def test_the_written_config_is_short_and_what_the_function_makes(
     assert str(out) in lines
     assert len(out.read_text().splitlines()) < 50
 
-    cfg = Config.fromfile(tool.STOCK / stock)
+    cfg = Config.fromfile(tool.STOCK_CONFIGS / stock)
     before = copy.deepcopy(cfg.to_dict())
     if 'insert' in options:
         options['insert'] = [parse_place(place) for place in options['insert']]
@@ -214,7 +214,7 @@ LIGHT = [
 
 @pytest.mark.parametrize(('stock', 'where'), LIGHT)
 def test_it_trains_and_answers_n_poses_per_box(stock, where, tmp_path):
-    cfg = Config.fromfile(tool.STOCK / stock)
+    cfg = Config.fromfile(tool.STOCK_CONFIGS / stock)
     result = stock_configs.check(stock, cfg, where, tmp_path)
     assert result['siblings'] == 2
 

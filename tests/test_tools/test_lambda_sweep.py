@@ -31,7 +31,7 @@ def test_strip_and_gif(tool, pose_files, photo, tmp_path, monkeypatch, capsys): 
     monkeypatch.setattr(sys, 'argv', argv)
     tool.main()
     strip, gif = capsys.readouterr().out.splitlines()[-2:]
-    height = 24 + 2 * 256  # title, pose, heatmaps
+    height = 28 + 2 * 256  # title, pose, heatmaps
     assert cv2.imread(strip).shape == (height, 4 * 171, 3)
     with Image.open(gif) as frames:
         assert frames.size == (171, height)
