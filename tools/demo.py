@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -12,13 +11,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from mmengine.logging import MMLogger
+from tqdm import tqdm
 
 # before mmpose, which mmcv-lite alone cannot import
 # isort: split
 from mipnet_mmpose import MIPNetInferencer, open_images
+from mipnet_mmpose.apis.boxes_file import boxes_from_file
 
 # isort: split
-from mmpose.structures.bbox import bbox_xywh2xyxy, bbox_xyxy2xywh
+from mmpose.structures.bbox import bbox_xyxy2xywh
 
 
 def parse_args():
@@ -41,6 +42,12 @@ def parse_args():
         type=Path,
         metavar='JSON',
         help="boxes: detections as in MMPose's bbox_file, or COCO annotations",
+    )
+    parser.add_argument(
+        '--boxes-category',
+        metavar='CATEGORY',
+        help='id or name of the category to take from --boxes (default: the one there '
+        'is, of several person, in detections 1)',
     )
     parser.add_argument('--det-checkpoint', help='of the detector')
     parser.add_argument(
@@ -107,63 +114,8 @@ class ResultsFile:
         os.replace(self.part, self.path)
 
 
-class Progress:
-    """Images done and their rate on one line; a line now and then in a log."""
-
-    def __init__(self, total):
-        self.total = total
-        self.done = 0
-        self.start = self.shown = time.time()
-        self.back = '\r' if sys.stdout.isatty() else ''
-
-    def add(self, count):
-        self.done += count
-        now = time.time()
-        if self.back:
-            print(f'{self.back}{self}', end='', flush=True)
-        elif now > self.shown + 10:
-            self.shown = now
-            print(self, flush=True)
-
-    def __str__(self):
-        rate = self.done / max(time.time() - self.start, 1e-9)
-        total = f'/{self.total}' if self.total else ''
-        bar = ''
-        if self.total:
-            filled = min(20 * self.done // self.total, 20)
-            bar = f'[{"#" * filled:<20}] '
-        return f'{bar}{self.done}{total} images, {rate:.3g} frames/s'
-
-
-def read_boxes(path):
-    """The boxes of a file by image, (n, 5), and its images by id."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        sys.exit(f'--boxes {path}: {error}')
-    names = {}
-    if isinstance(content, dict):
-        names = {im['id']: im['file_name'] for im in content.get('images', [])}
-        content = content.get('annotations', [])
-    boxes = {}
-    for number, box in enumerate(content):
-        try:
-            if box.get('category_id', 1) == 1:
-                row = np.array([*box['bbox'], box.get('score', 1)], dtype=np.float32)
-                boxes.setdefault(box['image_id'], []).append(row.reshape(5))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            sys.exit(
-                f'--boxes {path}: entry {number} is {box}, expected image_id, bbox as '
-                f'x, y, width, height, and score ({type(error).__name__}: {error})'
-            )
-    return {key: bbox_xywh2xyxy(np.array(rows)) for key, rows in boxes.items()}, names
-
-
-def name_images(images, names):
-    """An id for each image: from the boxes file, from its name, or its place."""
-    by_name = {Path(name).name: image_id for image_id, name in names.items()}
-    if any(Path(image).name in by_name for image in images):
-        return [by_name.get(Path(image).name) for image in images]
+def name_images(images):
+    """Ids without a boxes file: the number in each name, or the place."""
     stems = [Path(image).stem for image in images]
     if all(stem.isdigit() for stem in stems) and len({*map(int, stems)}) == len(stems):
         return [int(stem) for stem in stems]
@@ -172,19 +124,11 @@ def name_images(images, names):
 
 def match_boxes(args, images):
     """Ids of the images (``None`` for a video), and boxes by their places."""
-    boxes, names = read_boxes(args.boxes) if args.boxes else ({}, {})
-    ids = name_images(images, names) if isinstance(images, list) else None
+    video = not isinstance(images, list)
     if args.boxes is None:
-        return ids, None
-    matched = boxes
-    if ids is not None:
-        matched = {i: boxes[id_] for i, id_ in enumerate(ids) if id_ in boxes}
-    if not matched:
-        sys.exit(
-            f'--boxes {args.boxes}: none of its images ({sorted(boxes)[:3]} ...) is in '
-            f'{args.input}'
-        )
-    return ids, matched
+        return None if video else name_images(images), None
+    ids, boxes = boxes_from_file(args.boxes, images, args.boxes_category)
+    return None if video else ids, boxes
 
 
 def people_of(sample, image_id):
@@ -231,14 +175,14 @@ def run(args, inferencer, images):
         thickness=args.thickness,
     )
     results = ResultsFile(args.out / 'results.json')
-    progress = Progress(len(images))
     interrupted = False
     try:
-        for batch in batches:
-            for sample in batch['predictions']:
-                image_id = sample.img_id if ids is None else ids[sample.img_id]
-                results.add(people_of(sample, image_id))
-            progress.add(len(batch['predictions']))
+        with tqdm(total=len(images) or None, unit=' images', mininterval=1) as progress:
+            for batch in batches:
+                for sample in batch['predictions']:
+                    image_id = sample.img_id if ids is None else ids[sample.img_id]
+                    results.add(people_of(sample, image_id))
+                progress.update(len(batch['predictions']))
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -246,7 +190,7 @@ def run(args, inferencer, images):
         results.close()
         if drawn != pictures and drawn.exists():
             os.replace(drawn, pictures)
-    print(f'{progress.back}{progress}, {results.count} people')
+    print(f'{progress.n} images, {results.count} people')
     print(args.out / 'results.json')
     if not args.no_pictures:
         print(pictures)

@@ -15,6 +15,7 @@ from mmpose.visualization import PoseLocalVisualizer
 
 from ..datasets.unwrap import find_pipeline
 from .boxes import boxes_per_image
+from .boxes_file import boxes_from_file
 from .images import VideoFrames, open_images
 from .merge_boxes import merge_settings
 from .predict_images import BoxedImage, box_image, predict_images
@@ -107,8 +108,9 @@ class MIPNetInferencer(Pose2DInferencer):
             batch_size (int): Images taken, and given, at a time. Defaults to 1.
             out_dir (str, optional): ``visualizations/`` and ``predictions/`` go
                 there. Or give ``vis_out_dir`` and ``pred_out_dir``.
-            bboxes (Sequence | Mapping, optional): As for :func:`estimate_poses`.
-                No detector is asked then.
+            bboxes (Sequence | Mapping | str | Path, optional): As for
+                :func:`estimate_poses`, or a file for :func:`boxes_from_file`. No
+                detector is asked then.
             bbox_thr (float): Least score of detected boxes. Defaults to 0.3.
             nms_thr (float): IoU of detected boxes. Defaults to 0.3.
             merge_results (bool): ``False`` keeps all N poses of every box.
@@ -181,6 +183,8 @@ class MIPNetInferencer(Pose2DInferencer):
         Yields:
             tuple: the images with their boxes, and their pixels.
         """
+        if isinstance(bboxes, (str, Path)):
+            bboxes = _file_boxes(bboxes, inputs)
         num_images = len(inputs) if isinstance(inputs, (list, tuple)) else None
         boxes_of = boxes_per_image(bboxes, num_images)
         if bboxes is None and self.detector is not None:
@@ -278,6 +282,20 @@ class MIPNetInferencer(Pose2DInferencer):
             predictions=[],
         )
         return images
+
+
+def _file_boxes(path: Union[str, Path], inputs: Any) -> Dict[int, np.ndarray]:
+    named = isinstance(inputs, VideoFrames) or (
+        isinstance(inputs, (list, tuple))
+        and all(isinstance(image, (str, Path)) for image in inputs)
+    )
+    if not named:
+        raise ValueError(
+            f'bboxes is the file {path}, which says nothing of arrays or a webcam: '
+            'give the boxes themselves'
+        )
+    images = inputs if isinstance(inputs, VideoFrames) else list(map(str, inputs))
+    return boxes_from_file(path, images).boxes
 
 
 def _split_people(pred: PoseDataSample) -> List[dict]:

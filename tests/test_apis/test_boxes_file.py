@@ -1,0 +1,184 @@
+"""Boxes of a file go to the image they were made for, or nowhere."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from mipnet_mmpose.apis.boxes_file import boxes_from_file
+from mipnet_mmpose.apis.images import VideoFrames
+
+
+@pytest.fixture
+def match(tmp_path):
+    """Ids whose boxes the images get; the box of an id starts at x = id."""
+
+    def call(images, content, category=None):
+        path = tmp_path / 'boxes.json'
+        path.write_text(json.dumps(content))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            found = boxes_from_file(path, images, category)
+        call.told = ' | '.join(str(warning.message) for warning in caught)
+        call.ids = found.ids
+        return {i: [int(x) for x in found.boxes[i][:, 0]] for i in found.boxes}
+
+    return call
+
+
+def box(image_id, x=None, **fields):
+    x = int(image_id) if x is None else x
+    return dict(image_id=image_id, category_id=1, bbox=[x, 5, 10, 20], **fields)
+
+
+def detections(*ids):
+    return [box(i, score=0.5) for i in ids]
+
+
+def annotations(names):
+    images = [dict(id=i, file_name=name) for i, name in names.items()]
+    return dict(images=images, annotations=[box(i) for i in names])
+
+
+def test_a_box_is_corners_and_score(tmp_path):
+    (tmp_path / 'boxes.json').write_text(json.dumps(detections(3)))
+    found = boxes_from_file(tmp_path / 'boxes.json', ['3.jpg'])
+    assert found.boxes[0].tolist() == [[3, 5, 13, 25, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ('images', 'ids'),
+    [
+        (['frame_0001.jpg', 'frame_0002.jpg'], [1, 2]),
+        (['000001.JPG', '000002.JPG'], ['000001', '000002']),
+        (['COCO_val2014_000000000002.jpg', 'COCO_val2014_000000000007.jpg'], [2, 7]),
+        (['img7_left.png', 'img9_left.png'], [7, 9]),
+        (['図_3.jpg', '図_4.jpg'], [3, 4]),
+        (['a10.webp', 'a9.webp'], [10, 9]),
+    ],
+)
+def test_detections_go_by_the_number_in_the_names(match, images, ids):
+    expected = {i: [int(image_id)] for i, image_id in enumerate(ids)}
+    assert match(images, detections(*reversed(ids))) == expected
+    assert match.ids == ids
+
+
+@pytest.mark.parametrize(
+    ('images', 'ids'),
+    [
+        (['0.jpg', '1.jpg', '2.jpg'], [1, 2, 3]),  # numbered from 0 and from 1
+        (['a.jpg', 'b.jpg'], [0, 1]),
+        (['1.jpg', 'b.jpg'], [1]),
+        (['1_2.jpg', '2_1.jpg'], [1, 2]),  # two numbers, each fits
+        (['cam1/1.jpg', 'cam2/1.jpg'], [1]),
+        (['1.jpg', 'b_2_3.jpg'], [1, 3]),
+        (['1.jpg', '2.jpg'], ['left', 'right']),
+    ],
+)
+def test_detections_that_fit_no_or_two_ways_are_refused(match, images, ids):
+    content = [box(i, x=1, score=1) for i in ids]
+    with pytest.raises(ValueError, match=r'boxes\.json: which of its images') as error:
+        match(images, content)
+    assert all(image in str(error.value) for image in images[:2])
+    assert all(repr(i) in str(error.value) for i in ids[:2])
+
+
+def test_an_image_without_detections_has_nobody(match):
+    assert match(['1.jpg', '2.jpg'], detections(2)) == {1: [2]}
+    assert '1 images are not in it' in match.told
+
+
+@pytest.mark.parametrize(
+    ('images', 'names', 'expected'),
+    [
+        (['in/cam1/1.jpg'], {3: 'cam2/1.jpg', 4: 'cam1/1.jpg'}, [4]),
+        (
+            ['in/cam2/1.jpg', 'in/cam1/1.jpg'],
+            {3: 'cam2/1.jpg', 4: 'cam1/1.jpg'},
+            [3, 4],
+        ),
+        (['in/0002.jpg'], {1: 'images\\0002.jpg', 2: 'images\\0003.jpg'}, [1]),
+        (['in/0002.jpg'], {1: 'C:\\data\\0002.jpg'}, [1]),
+        (['/a/in/2.jpg'], {1: '/elsewhere/2.jpg'}, [1]),
+        (['/a/in/2.jpg'], {1: '/b/in/2.jpg', 2: '/a/in/2.jpg'}, [2]),
+        (['in/2.JPG'], {1: '2.jpg'}, [1]),
+        (['in/2.JPG', 'in/2.jpg'], {1: '2.jpg', 2: '2.JPG'}, [2, 1]),
+        (['in/a\u0308.jpg'], {1: '\u00e4.jpg'}, [1]),
+        (['in/7.jpg', 'in/8.jpg'], {1: '8.jpg'}, [None, 1]),
+        # the name is there, in another folder than the others are found in
+        (
+            ['x/cam2/1.jpg', 'x/cam2/2.jpg'],
+            {1: 'cam2/1.jpg', 2: 'cam1/2.jpg'},
+            [1, None],
+        ),
+    ],
+)
+def test_annotations_go_by_file_name(match, images, names, expected):
+    found = match(images, annotations(names))
+    assert match.ids == expected
+    assert found == {i: [key] for i, key in enumerate(expected) if key is not None}
+
+
+@pytest.mark.parametrize(
+    ('images', 'names', 'message'),
+    [
+        (
+            ['in/1.jpg'],
+            {1: 'cam1/1.jpg', 2: 'cam2/1.jpg'},
+            r'is in/1.jpg cam1.*or cam2',
+        ),
+        (['cam1/1.jpg', 'cam2/1.jpg'], {5: '1.jpg'}, 'boxes of id 5 those of cam1'),
+        (['1.jpg', '2.jpg'], {1: 'a.jpg', 2: 'b.jpg'}, 'which of its images is which'),
+    ],
+)
+def test_names_that_do_not_say_which_are_refused(match, images, names, message):
+    with pytest.raises(ValueError, match=message):
+        match(images, annotations(names))
+
+
+def test_boxes_of_images_not_given_are_counted(match):
+    match(['1.jpg'], annotations({1: '1.jpg', 2: '2.jpg', 3: '3.jpg'}))
+    assert '2 of its images are not among those given' in match.told
+
+
+def test_regions_are_no_boxes(match):
+    content = annotations({1: '1.jpg'})
+    content['annotations'].append(box(1, x=50, iscrowd=1))
+    assert match(['1.jpg'], content) == {0: [1]}
+    assert '1 regions (iscrowd)' in match.told
+
+
+def test_categories(match):
+    content = annotations({1: '1.jpg'})
+    content['categories'] = [dict(id=4, name='person'), dict(id=2, name='horse')]
+    for entry in content['annotations']:
+        entry['category_id'] = 2
+    assert match(['1.jpg'], content) == {0: [1]}  # the one there is
+    content['annotations'].append(dict(box(1, x=40), category_id=4))
+    assert match(['1.jpg'], content) == {0: [40]}
+    assert '1 boxes of other categories than 4' in match.told
+    assert match(['1.jpg'], content, 'horse') == {0: [1]}
+    assert match(['1.jpg'], content, '2') == {0: [1]}
+    content['categories'][0]['name'] = 'rider'
+    with pytest.raises(ValueError, match=r'2 \(horse\), 4 \(rider\): name one'):
+        match(['1.jpg'], content)
+
+
+def test_in_a_video_the_first_frame_is_0(match, tmp_path, monkeypatch):
+    video = VideoFrames.__new__(VideoFrames)
+    video.path, video.length = 'v.mp4', 3
+    assert match(video, detections(0, 2)) == {0: [0], 2: [2]}
+    assert match(video, detections('0', '2')) == {0: [0], 2: [2]}
+    with pytest.raises(ValueError, match=r'goes to 3, the 3 frames .* are 0 \.\.\. 2'):
+        match(video, detections(1, 2, 3))
+
+
+def test_inferencer_takes_the_file(match, pose_files, tmp_path):
+    from mipnet_mmpose import MIPNetInferencer
+
+    (tmp_path / 'boxes.json').write_text(json.dumps(detections(0, 1)))
+    inferencer = MIPNetInferencer(*pose_files, device='cpu')
+    noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    with pytest.raises(ValueError, match='says nothing of arrays'):
+        next(inferencer([noise], bboxes=tmp_path / 'boxes.json'))
