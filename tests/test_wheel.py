@@ -59,8 +59,8 @@ def bin_folder(wheel, tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp('environment')
     run([sys.executable, '-m', 'venv', '--without-pip', folder], folder)
-    pip = [sys.executable, '-m', 'pip', '--python', folder / 'bin' / 'python']
-    run([*pip, 'install', '--no-deps', '--no-index', wheel], folder)
+    uv = [sys.executable, '-m', 'uv', 'pip', 'install', '--no-deps', '--no-index']
+    run([*uv, '--python', folder / 'bin' / 'python', wheel], folder)
     (site_packages,) = folder.glob('lib/*/site-packages')
     pinned = Path(torch.__file__).parents[1]
     (site_packages / 'pinned.pth').write_text(f'{pinned}\n')
