@@ -5,7 +5,6 @@ this repository, tools/train.py and tools/test.py of MMPose.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import re
@@ -16,6 +15,11 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mipnet_mmpose.comparison.pair_crops import draw_pairs
+from mipnet_mmpose.markdown import markdown_table
+from mipnet_mmpose.mmpose_files import mmpose_tool
+from mipnet_mmpose.whole_files import write_text
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = REPO / 'configs' / 'synthcrowd'
@@ -48,15 +52,6 @@ def parse_args():
     parser.add_argument('--epochs', type=int, default=8, help='of both models')
     parser.add_argument('--overlap', default='0.5-0.85', help='box IoU of the pairs')
     return parser.parse_args()
-
-
-def mmpose_tool(name):
-    """A script that MMPose installs, found without importing MMPose."""
-    package = Path(importlib.util.find_spec('mmpose').origin).parent
-    for folder in (package / '.mim' / 'tools', package.parent / 'tools'):
-        if (folder / name).is_file():
-            return folder / name
-    sys.exit(f'quickstart: MMPose in {package} has no tools/{name}')
 
 
 def run(title, command, log):
@@ -121,13 +116,12 @@ def make_data(args, data):
         overlap[image_id] = max(overlap[image_id], person['max_iou'])
     half = set(sorted(overlap, key=overlap.get)[len(overlap) // 2 :])
     folder = data / 'val-overlapped'
-    folder.mkdir(exist_ok=True)
     val['images'] = [image for image in val['images'] if image['id'] in half]
     val['annotations'] = [a for a in val['annotations'] if a['image_id'] in half]
-    (folder / 'annotations.json').write_text(json.dumps(val))
+    write_text(folder / 'annotations.json', json.dumps(val))
     boxes = json.loads((data / 'val' / 'one_box_per_pair.json').read_text())
     boxes = [box for box in boxes if box['image_id'] in half]
-    (folder / 'one_box_per_pair.json').write_text(json.dumps(boxes))
+    write_text(folder / 'one_box_per_pair.json', json.dumps(boxes))
 
 
 def train(args, name, config, data):
@@ -173,7 +167,7 @@ def main():
     if not settings_file.exists() or json.loads(settings_file.read_text()) != settings:
         for name in (*configs, 'data', 'metrics', 'logs'):
             shutil.rmtree(args.out / name, ignore_errors=True)
-        settings_file.write_text(json.dumps(settings))
+        write_text(settings_file, json.dumps(settings))
 
     data = args.out / 'data'
     make_data(args, data)
@@ -186,16 +180,12 @@ def main():
         for boxes in BOXES
         for name, config in configs.items()
     }
-    # only now, since it takes seconds
-    from mipnet_mmpose.comparison.pair_crops import draw_pairs
-    from mipnet_mmpose.markdown import markdown_table
-
     rows = [
         (*case, *(f'{100 * values[f"coco/{key}"]:.1f}' for key in METRICS.values()))
         for case, values in results.items()
     ]
     text = markdown_table(('persons', 'boxes', 'model', *METRICS), rows, 'lllr')
-    (args.out / 'table.md').write_text(text + '\n')
+    write_text(args.out / 'table.md', text + '\n')
     picture = args.out / 'compare.png'
     draw_pairs(picture, configs, checkpoints, data / 'val', data / 'val-overlapped')
     print(f'\n{text}\n\n{picture}')

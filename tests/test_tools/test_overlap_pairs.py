@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from mipnet_mmpose.datasets.overlap_pairs import _flip_indices
+
 from ..conftest import load_tool, person
 
 SIZE = (320, 240)
@@ -92,6 +94,5 @@ def test_file_without_names_of_keypoints_is_named(coco_folder, monkeypatch):
 
 
 def test_mirrored_keypoints_change_sides():
-    tool = load_tool('overlap_pairs')
-    flip = tool._flip_indices(['nose', 'left_eye', 'right_eye'])
+    flip = _flip_indices(['nose', 'left_eye', 'right_eye'])
     assert np.array_equal(flip, [0, 2, 1])
