@@ -11,7 +11,6 @@ import contextlib
 import io
 import os
 import sys
-from collections import Counter, defaultdict
 from pathlib import Path
 from typing import List, NamedTuple
 
@@ -29,20 +28,31 @@ from mmpose.datasets.transforms import (
     TopdownAffine,
 )
 from mmpose.registry import DATASETS
-from mmpose.structures import MultilevelPixelData
 
 from mipnet_mmpose.datasets import GenerateMultiInstanceTarget, MultiInstanceDataset
-from mipnet_mmpose.datasets.image_paths import paths_outside
+from mipnet_mmpose.datasets.dataset_files import (
+    check_as_ground_truth,
+    check_dataset_files,
+)
+from mipnet_mmpose.datasets.image_paths import image_paths, on_disk, paths_outside
 from mipnet_mmpose.datasets.multi_instance_dataset import is_stock, walk_datasets
+from mipnet_mmpose.datasets.num_keypoints import check_num_keypoints
 from mipnet_mmpose.datasets.transforms.multi_instance_target import count_in_crop
-from mipnet_mmpose.evaluation.boxes import box_iou
-from mipnet_mmpose.visualization import COLORS, draw_poses
+from mipnet_mmpose.datasets.unwrap import (
+    is_wrapper,
+    stock_dataset_configs,
+    walk_dataset_configs,
+)
+from mipnet_mmpose.evaluation.boxes import largest_ious
+from mipnet_mmpose.evaluation.ground_truth import check_metric_config
+from mipnet_mmpose.visualization import picture_grid
+from mipnet_mmpose.visualization.draw_targets import choose_samples, draw_targets
 from mipnet_mmpose.whole_files import written_whole
 
 LOADERS = ('train', 'val', 'test')
 OVERLAPS = {'< 0.1': 0, '0.1 - 0.5': 0.1, '0.5 - 0.75': 0.5, '>= 0.75': 0.75}
 SIBLINGS = ['0', '1', '2', '3', '4', '>= 5']
-CELL_HEIGHT, PICTURE_WIDTH, BAR, GAP = 208, 1920, 26, 12  # pixels, the width at most
+PICTURE_WIDTH = 1920  # pixels, at most
 
 
 def parse_args(argv=None):
@@ -110,16 +120,6 @@ def build(cfg, **changes):
     return dataset
 
 
-def walk_configs(key, cfg):
-    """The key and config of a dataset and of those inside it, the outer ones first."""
-    yield key, cfg
-    if 'datasets' in cfg:
-        for i, part in enumerate(cfg['datasets']):
-            yield from walk_configs(f'{key}.datasets.{i}', part)
-    elif 'dataset' in cfg:
-        yield from walk_configs(f'{key}.dataset', cfg['dataset'])
-
-
 def keep(key, cfg, readable):
     """A dataset config without the stock datasets that cannot be read."""
     if 'datasets' in cfg:
@@ -144,8 +144,8 @@ def check_loader(report, name, cfg):
         tuple | None: the training dataset and its :class:`Persons`.
     """
     key = f'{name}_dataloader.dataset'
-    configs = dict(walk_configs(key, cfg))
-    stock = {k: c for k, c in configs.items() if not {'dataset', 'datasets'} & set(c)}
+    configs = dict(walk_dataset_configs(cfg, key))
+    stock = {k: c for k, c in configs.items() if not is_wrapper(c)}
     stock = {k: c for k, c in stock.items() if check_files(report, k, c)}
     failure = None
     if name == 'train' and stock:
@@ -164,13 +164,16 @@ def check_loader(report, name, cfg):
             changes = {'bbox_file': None} if c.get('bbox_file') else {}
             # an empty dataset cannot be serialized
             part = build(c, pipeline=[], serialize_data=False, **changes)
+            if changes and not len(part):
+                print(f'  {k}: nobody is annotated, the boxes are those of bbox_file')
+                continue
             read_persons(report, k, part)
     if failure and report.problems == before:
         report.problem('ERROR', key, failure)
 
 
 def check_files(report, key, cfg):
-    """Look for a stock dataset's files; whether its persons can be read."""
+    """Look for a stock dataset's files, and at them; whether it can be read."""
     with report.attempt(key):
         dataset = build(cfg, pipeline=[], lazy_init=True)
         mode = getattr(dataset, 'data_mode', 'topdown')
@@ -180,19 +183,42 @@ def check_files(report, key, cfg):
         for name, folder in dataset.data_prefix.items():
             report.file(f'{key}.data_prefix.{name}', folder)
         bbox_file = cfg.get('bbox_file')
-        if bbox_file and report.file(f'{key}.bbox_file', bbox_file) and readable:
-            with report.attempt(f'{key}.bbox_file'):
-                print(f'           {len(build(cfg, pipeline=[])):,} boxes in it')
-        return readable
+        found = not bbox_file or report.file(f'{key}.bbox_file', bbox_file)
+        before = report.problems
+        if readable:
+            dataset.bbox_file = bbox_file if found else None
+            with report.attempt(f'{key}.{"bbox_file" if bbox_file else "ann_file"}'):
+                check_dataset_files(dataset, key)
+                if bbox_file and found:
+                    print(f'           {len(build(cfg, pipeline=[])):,} boxes in it')
+        return readable and report.problems == before
 
 
-def check_evaluator(report, key, evaluator):
-    """Look for the annotations of the metrics."""
+def check_evaluator(report, key, evaluator, dataset):
+    """Look at the annotations of the metrics, which ``dataset`` describes."""
     if isinstance(evaluator, (list, tuple)):
         for i, metric in enumerate(evaluator):
-            check_evaluator(report, f'{key}.{i}', metric)
-    elif evaluator and evaluator.get('ann_file'):
-        report.file(f'{key}.ann_file', evaluator['ann_file'])
+            check_evaluator(report, f'{key}.{i}', metric, dataset)
+    elif evaluator and 'metrics' in evaluator:
+        inner = evaluator.get('datasets') or [dataset] * len(evaluator['metrics'])
+        for i, (metric, one) in enumerate(zip(evaluator['metrics'], inner)):
+            check_evaluator(report, f'{key}.metrics.{i}', metric, one)
+    elif evaluator:
+        path = evaluator.get('ann_file')
+        if path and not report.file(f'{key}.ann_file', path):
+            return
+        with report.attempt(key), contextlib.redirect_stdout(io.StringIO()):
+            check_metric_config(evaluator, dataset)
+
+
+def check_as_coco(report, cfg):
+    """Without a metric in the config: whether COCO's could evaluate these data."""
+    loaders = [name for name in LOADERS if cfg.get(f'{name}_dataloader')]
+    for name in loaders:
+        key, dataset = f'{name}_dataloader.dataset', cfg[f'{name}_dataloader'].dataset
+        for inner_key, stock in stock_dataset_configs(dataset, key):
+            with report.attempt(f'{inner_key}.ann_file'):
+                check_as_ground_truth(build(stock, pipeline=[], lazy_init=True))
 
 
 class Persons(NamedTuple):
@@ -263,7 +289,7 @@ def read_persons(report, key, dataset, index=None, crop=None, min_keypoints=None
     paths, boxes, siblings = [], np.zeros((total, 4)), np.zeros(total, int)
     for i in range(total):
         info = BaseDataset.get_data_info(dataset, i)
-        paths.append(info['img_path'])
+        paths.append(image_paths(info))
         boxes[i] = info['bbox'][0]
         keypoints, visible = index[i] if index else ((), ())
         if len(keypoints):
@@ -281,40 +307,22 @@ def read_persons(report, key, dataset, index=None, crop=None, min_keypoints=None
         if i % 1000 == 0 and sys.stderr.isatty():
             print(f'{i:,} of {total:,} persons', end='\r', file=sys.stderr)
 
-    images = sorted(set(paths))
+    frames = [own for own, *_ in paths]  # of a video the person's own
+    images = sorted(set(frames))
     kind = type(dataset).__name__
     print(f'  {key} ({kind}): {total:,} persons in {len(images):,} images')
-    bins = np.digitize(largest_ious(paths, boxes), list(OVERLAPS.values())) - 1
+    bins = np.digitize(largest_ious(frames, boxes), list(OVERLAPS.values())) - 1
     table('persons by their largest box IoU with another person', OVERLAPS, bins)
     if index:
         needed = f'at least {min_keypoints} labelled keypoints inside'
         bins = np.minimum(siblings, len(SIBLINGS) - 1)
         table(f'crops by the number of siblings with {needed}', SIBLINGS, bins)
-    lost = [path for path, found in zip(images, on_disk(images)) if not found]
+    files = sorted({path for own in paths for path in own})
+    lost = [path for path, found in zip(files, on_disk(files)) if not found]
     if lost:
-        what = f'{len(lost):,} of {len(images):,} images, such as {lost[0]}'
+        what = f'{len(lost):,} of {len(files):,} images, such as {lost[0]}'
         report.problem('MISSING', f'{key}.data_prefix', what)
-    return Persons(paths, siblings)
-
-
-def largest_ious(image_paths, boxes):
-    """Of each box with another one of its image, (P,); 0 where there is none."""
-    members = defaultdict(list)
-    for i, path in enumerate(image_paths):
-        members[path].append(i)
-    largest = np.zeros(len(boxes))
-    for group in members.values():
-        ious = box_iou(boxes[group], boxes[group])
-        np.fill_diagonal(ious, 0)
-        largest[group] = ious.max(axis=1)
-    return largest
-
-
-def on_disk(paths):
-    """Whether each file exists, each folder being listed once."""
-    folders = {os.path.dirname(path) for path in paths}
-    names = {f: set(os.listdir(f or '.')) for f in folders if os.path.isdir(f or '.')}
-    return [os.path.basename(p) in names.get(os.path.dirname(p), ()) for p in paths]
+    return Persons(frames, siblings)
 
 
 def table(title, labels, bins):
@@ -326,82 +334,6 @@ def table(title, labels, bins):
         print('    ' + ''.join(f'{cell:>12}' for cell in row))
 
 
-def choose_samples(persons, num_samples, num_siblings):
-    """Samples to draw: with siblings first, then of images not drawn yet, by chance."""
-    order = np.random.permutation(np.flatnonzero(on_disk(persons.image_paths)))
-    lacking = np.maximum(max(num_siblings, 1) - persons.siblings, 0)
-    order = order[np.argsort(lacking[order], kind='stable')]
-    drawn = Counter()
-    rank = {}
-    for i in order.tolist():
-        path = persons.image_paths[i]
-        rank[i] = (lacking[i], drawn[path])
-        drawn[path] += 1
-    return sorted(rank, key=rank.get)[:num_samples]
-
-
-def target_of(sample, instance, num_instances):
-    """The arrays of one instance's target by name; of several levels the last."""
-    targets = sample['data_samples']
-    arrays = dict(targets.gt_instance_labels.items())
-    if 'gt_fields' in targets:
-        several = isinstance(targets.gt_fields, MultilevelPixelData)
-        arrays.update((targets.gt_fields[-1] if several else targets.gt_fields).items())
-    return {k: v.chunk(num_instances)[instance].numpy() for k, v in arrays.items()}
-
-
-def decode(codec, target):
-    """What a target stands for.
-
-    Returns:
-        tuple[np.ndarray]: keypoints in pixels of the crop (1, K, 2) and the weight
-        of each in the loss (1, K), 0 for one that has left the heatmap.
-    """
-    if 'keypoint_x_labels' in target:
-        encoded = target['keypoint_x_labels'], target['keypoint_y_labels']
-    elif 'keypoint_labels' in target:
-        encoded = (target['keypoint_labels'],)
-    else:
-        encoded = (target['heatmaps'],)
-    keypoints, scores = codec.decode(*encoded)
-    scores = scores[0] if isinstance(scores, tuple) else scores
-    weights = target['keypoint_weights'].reshape(-1, keypoints.shape[1])[-1:]
-    return keypoints, weights * (scores > 0)
-
-
-def draw_sample(sample, codec, num_instances, skeleton):
-    """The crop, then the target of each lambda over it in the colour of its person."""
-    crop = sample['inputs'].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
-    scale = CELL_HEIGHT / len(crop)
-    size = (round(crop.shape[1] * scale), CELL_HEIGHT)
-    crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-    gray = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-    cells = [crop]
-    for i, who in enumerate(sample['data_samples'].gt_instances.target_instances[0]):
-        target = target_of(sample, i, num_instances)
-        keypoints, weights = decode(codec, target)
-        color = COLORS[who % len(COLORS)]
-        cell = 0.6 * gray + 16
-        if 'heatmaps' in target:
-            # a combined heatmap of UDP has two channels of offsets after each
-            heat = target['heatmaps'][:: len(target['heatmaps']) // keypoints.shape[1]]
-            heat = cv2.resize(heat.max(axis=0), size)[..., None]
-            heat = (heat / max(heat.max(), 1e-6)).clip(0, 1)
-            cell = cell * (1 - heat) + np.array(color) * heat
-        cell = cell.round().astype(np.uint8)
-        cell = draw_poses(cell, keypoints * scale, weights, skeleton, [color])
-        if who != i:
-            write(cell, 'person 0 again', CELL_HEIGHT - 8, color=(240, 240, 240))
-        cells.append(cell)
-    white = dict(borderType=cv2.BORDER_CONSTANT, value=(255, 255, 255))
-    return np.hstack([cv2.copyMakeBorder(c, 0, 4, 0, 2, **white) for c in cells])
-
-
-def write(image, text, bottom, left=6, color=(30, 30, 30)):
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    cv2.putText(image, text, (left, bottom), font, 0.45, color, 1, cv2.LINE_AA)
-
-
 def draw_picture(report, dataset, persons, num_samples, seed):
     """Training samples in columns, (H, W, 3); None where none can be drawn."""
     num_instances = multi_instance_dataset(dataset).num_instances
@@ -411,27 +343,17 @@ def draw_picture(report, dataset, persons, num_samples, seed):
     skeleton = dataset.metainfo['skeleton_links']
     set_random_seed(seed)
     strips = []
-    for i in choose_samples(persons, num_samples, num_instances - 1):
+    for i in choose_samples(*persons, num_samples, num_instances - 1):
         with report.attempt(persons.image_paths[i]):
-            strips.append(draw_sample(dataset[i], codec, num_instances, skeleton))
+            strips.append(draw_targets(dataset[i], codec, num_instances, skeleton))
             continue
         break  # the next would fail the same way
     if not strips:
         return None
-    width = strips[0].shape[1]
-    header = np.full((BAR, width, 3), 255, np.uint8)
     titles = ['crop', *(f'lambda {i}' for i in range(num_instances))]
-    for i, title in enumerate(titles):
-        write(header, title, BAR - 8, left=6 + i * width // len(titles))
-    most = max(PICTURE_WIDTH // width, 1)
+    most = max(PICTURE_WIDTH // strips[0].shape[1], 1)
     columns = min(range(most, most // 2, -1), key=lambda n: -len(strips) % n)
-    rows = -(-len(strips) // columns)
-    strips += [np.full_like(strips[0], 255)] * (rows * columns - len(strips))
-    parts = []
-    for c in range(columns):
-        parts += [np.vstack([header, *strips[c * rows : (c + 1) * rows]])]
-        parts += [np.full((len(parts[0]), GAP, 3), 255, np.uint8)]
-    return np.hstack(parts[:-1])
+    return picture_grid(strips, titles, columns)
 
 
 def main(argv=None):
@@ -456,7 +378,13 @@ def main(argv=None):
         else:
             found = check_loader(report, name, loader['dataset'])
             train, checked = train or found, loader['dataset']
-        check_evaluator(report, f'{name}_evaluator', cfg.get(f'{name}_evaluator'))
+        evaluator = cfg.get(f'{name}_evaluator')
+        check_evaluator(report, f'{name}_evaluator', evaluator, loader['dataset'])
+    if not report.problems:
+        if not any(cfg.get(f'{name}_evaluator') for name in LOADERS):
+            check_as_coco(report, cfg)
+        with report.attempt('model.head'):
+            check_num_keypoints(cfg)
     if train and args.samples > 0:
         picture = draw_picture(report, *train, args.samples, args.seed)
         path = args.out

@@ -113,7 +113,14 @@ def check_persons(content: dict, path: str, num_keypoints: int, key: str) -> Non
                 _fail(path, f'images, id {image["id"]}: {side} is {size}, in pixels')
     _column(persons, 'annotations', 'category_id', path)
     _check_crowd_flags(persons, path)
-    _numbers(persons, 'bbox', path, 4)
+    sizes = _numbers(persons, 'bbox', path, 4)[:, 2:]
+    empty = np.flatnonzero((sizes <= 0).any(axis=1))
+    if len(empty):
+        _warn(
+            path,
+            f'{len(empty)} of {len(persons)} persons, such as id '
+            f'{persons[empty[0]]["id"]!r}, are left out, their bbox has no area',
+        )
     found = _num_keypoints(persons, 'keypoints', path)
     if persons and found != num_keypoints:
         _fail(

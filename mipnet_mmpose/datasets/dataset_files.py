@@ -3,10 +3,16 @@
 from typing import Iterator, Tuple
 
 from mmengine.dataset import BaseDataset
+from mmpose.datasets import CocoDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
-from .annotation_file import check_annotations, check_persons, load_json
+from .annotation_file import (
+    check_annotations,
+    check_ground_truth,
+    check_persons,
+    load_json,
+)
 from .detection_file import check_detections
 from .unwrap import stock_dataset_configs
 
@@ -34,6 +40,23 @@ def check_dataset_files(dataset: BaseDataset, key: str) -> None:
     elif _reads(dataset, 'parse_data_info'):
         num_keypoints = dataset.metainfo['num_keypoints']
         check_persons(content, dataset.ann_file, num_keypoints, key)
+
+
+def check_as_ground_truth(dataset: BaseDataset) -> None:
+    """Check that ``CocoMetric`` could evaluate what a ``CocoDataset`` reads.
+
+    A file without annotations is for ``format_only`` and passes. One with
+    ``crowdIndex`` is evaluated as CrowdPose's.
+
+    Raises:
+        ValueError: as :func:`check_ground_truth`.
+    """
+    if type(dataset) is CocoDataset and len(dataset.metainfo['sigmas']):
+        content = load_json(dataset.ann_file)
+        if content.get('annotations'):
+            fields = dict(keypoints=dataset.metainfo['num_keypoints'])
+            crowd = 'crowdIndex' in content['images'][0]
+            check_ground_truth(content, dataset.ann_file, fields, not crowd, crowd)
 
 
 def _check_bbox_file(dataset: BaseCocoStyleDataset, content: dict) -> None:

@@ -1,7 +1,7 @@
 """Whether the images that an annotation file names lie where the data are."""
 
 import os
-from typing import List
+from typing import List, Sequence
 
 from mmengine.dataset import BaseDataset
 
@@ -28,11 +28,23 @@ def paths_outside(dataset: BaseDataset) -> List[str]:
         if not folders:
             continue  # paths as they are, of a dataset without folders
         for i in range(len(part)):
-            paths = BaseDataset.get_data_info(part, i)['img_path']
-            for path in [paths] if isinstance(paths, str) else paths:
+            for path in image_paths(BaseDataset.get_data_info(part, i)):
                 if '://' not in path and not any(_inside(path, f) for f in folders):
                     outside.add(path)
     return sorted(outside)
+
+
+def image_paths(info: dict) -> List[str]:
+    """The images of a sample: of a video several, the person's frame first."""
+    paths = info['img_path']
+    return [paths] if isinstance(paths, str) else list(paths)
+
+
+def on_disk(paths: Sequence[str]) -> List[bool]:
+    """Whether each file exists, each folder being listed once."""
+    folders = {os.path.dirname(path) for path in paths}
+    names = {f: set(os.listdir(f or '.')) for f in folders if os.path.isdir(f or '.')}
+    return [os.path.basename(p) in names.get(os.path.dirname(p), ()) for p in paths]
 
 
 def _inside(path: str, folder: str) -> bool:

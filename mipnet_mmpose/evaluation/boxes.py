@@ -3,6 +3,7 @@
 Boxes are left, top, right, bottom in pixels.
 """
 
+from collections import defaultdict
 from typing import Sequence
 
 import numpy as np
@@ -23,6 +24,27 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     kind = np.result_type(first, second, np.float32)
     boxes = (torch.from_numpy(np.array(b, kind)) for b in (first, second))
     return np.nan_to_num(torchvision.ops.box_iou(*boxes).numpy())
+
+
+def largest_ious(images: Sequence, boxes: np.ndarray) -> np.ndarray:
+    """The largest IoU of each box with another one of its image.
+
+    Args:
+        images (Sequence): what identifies the image of each of P boxes.
+        boxes (np.ndarray): (P, 4).
+
+    Returns:
+        np.ndarray: in [0, 1], (P, ); 0 where there is no other.
+    """
+    members = defaultdict(list)
+    for i, image in enumerate(images):
+        members[image].append(i)
+    largest = np.zeros(len(boxes))
+    for group in members.values():
+        ious = box_iou(boxes[group], boxes[group])
+        np.fill_diagonal(ious, 0)
+        largest[group] = ious.max(axis=1)
+    return largest
 
 
 def box_nms(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:

@@ -1,16 +1,20 @@
 """Check what a metric of COCO's kind evaluates with, before there is a pose."""
 
+import copy
 from typing import Dict, Optional
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import (
     CocoMetric,
     CocoWholeBodyMetric,
     PoseTrack18Metric,
 )
+from mmpose.registry import DATASETS, METRICS
 
 from ..datasets.annotation_file import check_annotations, check_ground_truth
+from ..datasets.unwrap import dataset_with_metainfo, is_wrapper
 
 
 def check_metric(metric: BaseMetric) -> None:
@@ -40,6 +44,23 @@ def check_metric(metric: BaseMetric) -> None:
         use_area=metric.use_area,
         crowd=metric.iou_type == 'keypoints_crowd',
     )
+
+
+def check_metric_config(metric: dict, dataset: dict) -> None:
+    """:func:`check_metric` of a metric that is not built yet.
+
+    Args:
+        metric (dict): Config of any metric.
+        dataset (dict): Config of the dataset that it is for.
+    """
+    dataset = dataset_with_metainfo(dataset)
+    if is_wrapper(dataset):
+        metainfo = parse_pose_metainfo(dataset['metainfo'])
+    else:
+        metainfo = DATASETS.build(dict(dataset, pipeline=[], lazy_init=True)).metainfo
+    built = METRICS.build(metric)
+    built.dataset_meta = copy.deepcopy(metainfo)  # a gt_converter changes it
+    check_metric(built)
 
 
 def check_pose(metric: CocoMetric, sample: dict) -> None:

@@ -9,6 +9,7 @@ from mmengine.registry import DefaultScope
 from mmpose.registry import METRICS, MODELS
 from torch import Tensor, nn
 
+from ..datasets.num_keypoints import check_num_keypoints
 from ..models.dry_run import without_synchronised_norm
 from ..models.mimb import channel_axis, map_features
 from .config_text import Base, Variable, apply_changes
@@ -66,6 +67,7 @@ def mipnet_changes(
     :class:`Base`, so that a config file can name them.
     """
     check_topdown(cfg)
+    check_num_keypoints(cfg)
     if type(num_instances) is not int or num_instances < 1:
         raise ValueError(
             f'num_instances must be an integer of at least 1, got {num_instances!r}'

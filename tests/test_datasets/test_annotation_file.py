@@ -180,6 +180,10 @@ def test_no_false_alarm(change, coco_folder):
     [
         (put('annotations', 0, image_id=99), '1 of 3 annotations are left out'),
         (put('annotations', 0, category_id=7), '1 of 3 annotations are not evaluated'),
+        (
+            put('annotations', 0, bbox=[9, 9, -4, 8]),
+            '1 of 3 persons, such as id 1, are',
+        ),
         (put('annotations', 0, area=0), '1 of 3 persons, such as id 1, have no area'),
     ],
 )

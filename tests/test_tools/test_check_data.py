@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mipnet_mmpose.visualization import COLORS
+from mipnet_mmpose.visualization.draw_targets import CELL_HEIGHT
+from mipnet_mmpose.visualization.grid import GAP, TITLE_HEIGHT
+
 from ..conftest import (
     CODEC,
     REPO,
@@ -242,19 +246,19 @@ def test_each_lambda_shows_its_person(coco_folder, capsys, codec):
     status, output = check(path, capsys, '--samples', 3)
     assert status == 0 and output.splitlines()[-1] == str(folder / 'picture.png')
     picture = cv2.imread(str(folder / 'picture.png'))
-    height, width = tool.CELL_HEIGHT + 4, tool.CELL_HEIGHT * 96 // 128 + 2
-    strip = 4 * width + tool.GAP
+    height, width = CELL_HEIGHT + 4, CELL_HEIGHT * 96 // 128 + 2
+    strip = 4 * width + GAP
     strips = []
     for column in range(3):
         left = column * strip
         cells = [
-            picture[tool.BAR :, left + i * width : left + (i + 1) * width - 2]
+            picture[TITLE_HEIGHT:, left + i * width : left + (i + 1) * width - 2]
             for i in range(4)
         ]
         assert all(len(cell) == height for cell in cells)
         drawn = [
             [(np.abs(cell.astype(int) - color).max(axis=2) < 8).sum() > 60
-             for color in tool.COLORS[:3]]
+             for color in COLORS[:3]]
             for cell in cells[1:]
         ]  # fmt: skip
         strips.append(drawn)
@@ -268,8 +272,8 @@ def test_targets_are_drawn_at_their_keypoints(coco_folder, capsys):
     folder = coco_folder(people)
     stock = coco_dataset_config(folder, train_pipeline(SIMCC, augment=False))
     check(config(folder, stock), capsys, '--samples', 1)
-    picture = cv2.imread(str(folder / 'picture.png'))[tool.BAR :]
-    scale, width = tool.CELL_HEIGHT / 100, tool.CELL_HEIGHT * 96 // 128 + 2
+    picture = cv2.imread(str(folder / 'picture.png'))[TITLE_HEIGHT:]
+    scale, width = CELL_HEIGHT / 100, CELL_HEIGHT * 96 // 128 + 2
     matches = []
     for box, *order in ((people[0], *people), (people[1], *people[::-1])):
         x, y, w, h = box['bbox']
@@ -280,7 +284,7 @@ def test_targets_are_drawn_at_their_keypoints(coco_folder, capsys):
             for column, row in (points * scale).round().astype(int):
                 patch = picture[row - 2 : row + 3, (i + 1) * width :][:, column - 2 :]
                 patch = patch[:, :5].reshape(-1, 3).astype(int)
-                hits += (np.abs(patch - tool.COLORS[i]).max(axis=1) < 30).any()
+                hits += (np.abs(patch - COLORS[i]).max(axis=1) < 30).any()
         matches.append(hits)
     assert max(matches) >= 32  # of 34; a later keypoint may cover one
 

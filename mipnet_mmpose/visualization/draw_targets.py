@@ -1,0 +1,109 @@
+"""A training sample as the network sees it, with the target of each λ."""
+
+from collections import Counter
+from typing import Any, Dict, List, Sequence, Tuple
+
+import cv2
+import numpy as np
+from mmpose.structures import MultilevelPixelData
+
+from ..datasets.image_paths import on_disk
+from .draw_poses import COLORS, draw_poses
+from .grid import write_title
+
+CELL_HEIGHT = 208  # pixels
+
+
+def choose_samples(
+    images: Sequence[str], siblings: np.ndarray, num_samples: int, num_siblings: int
+) -> List[int]:
+    """Samples to draw: with siblings first, then of images not drawn yet, by chance.
+
+    Args:
+        images (Sequence[str]): paths, of each of P samples; a missing one is not drawn.
+        siblings (np.ndarray): how many are in each crop, (P, ).
+        num_samples (int): at most.
+        num_siblings (int): more siblings than these are no better.
+    """
+    order = np.random.permutation(np.flatnonzero(on_disk(images)))
+    lacking = np.maximum(max(num_siblings, 1) - siblings, 0)
+    order = order[np.argsort(lacking[order], kind='stable')]
+    drawn = Counter()
+    rank = {}
+    for i in order.tolist():
+        rank[i] = (lacking[i], drawn[images[i]])
+        drawn[images[i]] += 1
+    return sorted(rank, key=rank.get)[:num_samples]
+
+
+def draw_targets(
+    sample: dict, codec: Any, num_instances: int, skeleton: Sequence
+) -> np.ndarray:
+    """The crop, then the target of each λ over it in the colour of its person.
+
+    Args:
+        sample (dict): ``inputs`` and ``data_samples`` of ``MultiInstanceDataset``.
+        codec (BaseKeypointCodec): That made the targets.
+        num_instances (int): N.
+        skeleton (Sequence): pairs of keypoints that a limb joins.
+
+    Returns:
+        np.ndarray: BGR uint8, N + 1 cells side by side, (CELL_HEIGHT + 4, W, 3).
+    """
+    inputs = sample['inputs']
+    inputs = inputs[0] if inputs.ndim == 4 else inputs  # a video's frame of the person
+    crop = inputs.permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
+    scale = CELL_HEIGHT / len(crop)
+    size = (round(crop.shape[1] * scale), CELL_HEIGHT)
+    crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    cells = [crop]
+    for i, who in enumerate(sample['data_samples'].gt_instances.target_instances[0]):
+        target = _target_of(sample, i, num_instances)
+        keypoints, weights = _decode(codec, target)
+        color = COLORS[who % len(COLORS)]
+        cell = 0.6 * gray + 16
+        if 'heatmaps' in target:
+            # a combined heatmap of UDP has two channels of offsets after each
+            heat = target['heatmaps'][:: len(target['heatmaps']) // keypoints.shape[1]]
+            heat = cv2.resize(heat.max(axis=0), size)[..., None]
+            heat = (heat / max(heat.max(), 1e-6)).clip(0, 1)
+            cell = cell * (1 - heat) + np.array(color) * heat
+        cell = cell.round().astype(np.uint8)
+        cell = draw_poses(cell, keypoints * scale, weights, skeleton, [color])
+        if who != i:
+            write_title(cell, 'person 0 again', color=(240, 240, 240))
+        cells.append(cell)
+    white = dict(borderType=cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    return np.hstack([cv2.copyMakeBorder(c, 0, 4, 0, 2, **white) for c in cells])
+
+
+def _target_of(
+    sample: dict, instance: int, num_instances: int
+) -> Dict[str, np.ndarray]:
+    """The arrays of one instance's target by name; of several levels the last."""
+    targets = sample['data_samples']
+    arrays = dict(targets.gt_instance_labels.items())
+    if 'gt_fields' in targets:
+        several = isinstance(targets.gt_fields, MultilevelPixelData)
+        arrays.update((targets.gt_fields[-1] if several else targets.gt_fields).items())
+    return {k: v.chunk(num_instances)[instance].numpy() for k, v in arrays.items()}
+
+
+def _decode(codec: Any, target: Dict[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+    """What a target stands for.
+
+    Returns:
+        tuple[np.ndarray]: keypoints in pixels of the crop (1, K, 2) and the weight
+        of each in the loss (1, K), 0 for one that has left the heatmap.
+    """
+    if 'keypoint_x_labels' in target:
+        encoded = target['keypoint_x_labels'], target['keypoint_y_labels']
+    elif 'keypoint_labels' in target:
+        encoded = (target['keypoint_labels'],)
+    else:
+        encoded = (target['heatmaps'],)
+    keypoints, scores = codec.decode(*encoded)
+    scores = scores[0] if isinstance(scores, tuple) else scores
+    weights = target['keypoint_weights'].reshape(-1, keypoints.shape[1])[-1:]
+    return keypoints, weights * (scores > 0)
