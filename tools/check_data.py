@@ -29,10 +29,10 @@ from mmpose.datasets.transforms import (
 )
 from mmpose.registry import DATASETS
 
-from mipnet_mmpose.datasets import GenerateMultiInstanceTarget, MultiInstanceDataset
-from mipnet_mmpose.datasets.dataset_files import (
-    check_as_ground_truth,
-    check_dataset_files,
+from mipnet_mmpose.datasets import (
+    GenerateMultiInstanceTarget,
+    MultiInstanceDataset,
+    dataset_files,
 )
 from mipnet_mmpose.datasets.image_paths import image_paths, on_disk, paths_outside
 from mipnet_mmpose.datasets.multi_instance_dataset import is_stock, walk_datasets
@@ -123,10 +123,8 @@ def build(cfg, **changes):
 def keep(key, cfg, readable):
     """A dataset config without the stock datasets that cannot be read."""
     if 'datasets' in cfg:
-        parts = [
-            keep(f'{key}.datasets.{i}', part, readable)
-            for i, part in enumerate(cfg['datasets'])
-        ]
+        inner = enumerate(cfg['datasets'])
+        parts = [keep(f'{key}.datasets.{i}', part, readable) for i, part in inner]
         parts = [part for part in parts if part]
         # without sample_ratio_factor, which draws samples by chance
         rest = {k: v for k, v in cfg.items() if k != 'sample_ratio_factor'}
@@ -188,7 +186,7 @@ def check_files(report, key, cfg):
         if readable:
             dataset.bbox_file = bbox_file if found else None
             with report.attempt(f'{key}.{"bbox_file" if bbox_file else "ann_file"}'):
-                check_dataset_files(dataset, key)
+                dataset_files.check_dataset_files(dataset, key)
                 if bbox_file and found:
                     print(f'           {len(build(cfg, pipeline=[])):,} boxes in it')
         return readable and report.problems == before
@@ -213,12 +211,13 @@ def check_evaluator(report, key, evaluator, dataset):
 
 def check_as_coco(report, cfg):
     """Without a metric in the config: whether COCO's could evaluate these data."""
-    loaders = [name for name in LOADERS if cfg.get(f'{name}_dataloader')]
-    for name in loaders:
-        key, dataset = f'{name}_dataloader.dataset', cfg[f'{name}_dataloader'].dataset
-        for inner_key, stock in stock_dataset_configs(dataset, key):
-            with report.attempt(f'{inner_key}.ann_file'):
-                check_as_ground_truth(build(stock, pipeline=[], lazy_init=True))
+    for loader in (f'{name}_dataloader' for name in LOADERS):
+        dataset = (cfg.get(loader) or dict(dataset=dict(datasets=[])))['dataset']
+        for key, stock in stock_dataset_configs(dataset, f'{loader}.dataset'):
+            with report.attempt(f'{key}.ann_file'):
+                dataset_files.check_as_ground_truth(
+                    build(stock, pipeline=[], lazy_init=True)
+                )
 
 
 class Persons(NamedTuple):
@@ -230,7 +229,8 @@ class Persons(NamedTuple):
 
 def check_train(report, keys, dataset):
     """Check the samples of a training dataset; the dataset and its persons."""
-    ours = multi_instance_dataset(dataset)
+    parts = walk_datasets(dataset)
+    ours = next(part for part in parts if isinstance(part, MultiInstanceDataset))
     lone = ': no sibling is learnt' if ours.num_instances == 1 else ''
     print(f'  N = {ours.num_instances} per box{lone}')
     persons = []
@@ -244,11 +244,6 @@ def check_train(report, keys, dataset):
         ]
         persons.append(read_persons(report, key, part, index, crop, ours.min_keypoints))
     return dataset, Persons(*map(np.concatenate, zip(*persons)))
-
-
-def multi_instance_dataset(dataset):
-    parts = walk_datasets(dataset)
-    return next(part for part in parts if isinstance(part, MultiInstanceDataset))
 
 
 def transforms(kind, *datasets):
@@ -267,15 +262,10 @@ def first_transform(kind, *datasets):
 
 
 def read_persons(report, key, dataset, index=None, crop=None, min_keypoints=None):
-    """Read and print who is in a stock dataset.
+    """Read and print who is in a stock dataset, ``key`` of the config.
 
-    Args:
-        report (Report): For what is missing.
-        key (str): Config key of the dataset.
-        dataset (BaseDataset): The stock dataset.
-        index (SiblingIndex, optional): Without it siblings are not counted.
-        crop (list[BaseTransform], optional): What converts keypoints and crops a box.
-        min_keypoints (int, optional): A sibling needs this many inside the crop.
+    With ``index``, the :class:`SiblingIndex`, siblings are counted: those with
+    ``min_keypoints`` inside what the transforms ``crop`` convert and cut out.
     """
     total = len(dataset)
     if total == 0:
@@ -336,9 +326,8 @@ def table(title, labels, bins):
 
 def draw_picture(report, dataset, persons, num_samples, seed):
     """Training samples in columns, (H, W, 3); None where none can be drawn."""
-    num_instances = multi_instance_dataset(dataset).num_instances
     generator = first_transform(GenerateMultiInstanceTarget, *walk_datasets(dataset))
-    codec = generator.encoder
+    num_instances, codec = generator.num_instances, generator.encoder
     codec = codec[-1] if isinstance(codec, list) else codec
     skeleton = dataset.metainfo['skeleton_links']
     set_random_seed(seed)
@@ -380,11 +369,14 @@ def main(argv=None):
             train, checked = train or found, loader['dataset']
         evaluator = cfg.get(f'{name}_evaluator')
         check_evaluator(report, f'{name}_evaluator', evaluator, loader['dataset'])
-    if not report.problems:
-        if not any(cfg.get(f'{name}_evaluator') for name in LOADERS):
+    if not any(cfg.get(f'{name}_evaluator') for name in LOADERS):
+        if not report.problems:
             check_as_coco(report, cfg)
-        with report.attempt('model.head'):
-            check_num_keypoints(cfg)
+    try:
+        check_num_keypoints(cfg)
+    except Exception as error:  # or a dataset that cannot be built: named above
+        if isinstance(error, ValueError) or not report.problems:
+            report.problem('ERROR', 'model.head', error)
     if train and args.samples > 0:
         picture = draw_picture(report, *train, args.samples, args.seed)
         path = args.out

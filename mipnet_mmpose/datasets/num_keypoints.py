@@ -28,11 +28,13 @@ def check_num_keypoints(cfg: Config) -> None:
     Raises:
         ValueError: naming the numbers and their config keys.
     """
-    head = (cfg.get('model') or {}).get('head') or {}
-    model, model_key = head_num_keypoints(head)
+    whole = cfg.get('model') or {}
+    given, model_key = head_num_keypoints(whole.get('head') or {})
+    chosen = (whole.get('test_cfg') or {}).get('output_keypoint_indices')
     for name in ('train', 'val', 'test'):
         dataset = (cfg.get(f'{name}_dataloader') or {}).get('dataset')
-        if not dataset or model is None or _converts(cfg, name, dataset):
+        model = len(chosen) if chosen and name != 'train' else given
+        if not dataset or given is None or _converts(cfg, name, dataset):
             continue
         key = f'{name}_dataloader.dataset'
         described = dataset_with_metainfo(dataset)

@@ -308,3 +308,102 @@ def test_wrong_config_is_named(coco_folder, tmp_path, capsys):
     status, output = check(path, capsys)
     assert status == 1 and 'ERROR    train_dataloader.dataset: ' in output
     assert '1 persons in 1 images' in output
+
+
+def spoiled(coco_folder, **changes):
+    """A folder whose annotations have these values; ``None`` takes a key away."""
+    people = [person(i, 1 + i // 2, 20, 10, 60, 90) for i in (1, 2, 3)]
+    for one in people:
+        one.update(changes)
+    people = [{k: v for k, v in one.items() if v is not None} for one in people]
+    return coco_folder(people)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(id=7), 'annotations has id 7 3 times'),
+        (dict(area=0), 'all 3 annotations have an area of less'),
+        (dict(area=None), 'id 1 has no area'),
+        (dict(category_id=5), 'category_id 5, categories has id 1'),
+        (dict(keypoints=[9, 9, 2] * 5), 'have 5 keypoints'),
+    ],
+)
+@pytest.mark.parametrize('evaluated', [False, True])
+def test_what_cannot_be_right_is_named(
+    coco_folder, capsys, changes, message, evaluated
+):
+    folder = spoiled(coco_folder, **changes)
+    val = coco_dataset_config(folder, val_pipeline(), test_mode=True)
+    cfg = dict(val_dataloader=dict(dataset=val))
+    if evaluated:
+        file = str(folder / 'annotations.json')
+        metric = dict(type='MultiInstanceCocoMetric', ann_file=file)
+        cfg['val_evaluator'] = [dict(type='PCKAccuracy'), metric]
+    Config(cfg).dump(folder / 'config.py')
+    status, output = check(folder / 'config.py', capsys, '--samples', 0)
+    assert status == 1 and re.search(f'ERROR .*annotations.json: .*{message}', output)
+
+
+def test_areas_are_not_asked_for_where_no_metric_does(coco_folder, capsys):
+    """CrowdPose, AIC and MHP have none."""
+    folder = spoiled(coco_folder, area=None)
+    file = str(folder / 'annotations.json')
+    val = coco_dataset_config(folder, val_pipeline(), test_mode=True)
+    metric = dict(type='CocoMetric', ann_file=file, use_area=False)
+    train = coco_dataset_config(folder, train_pipeline())
+    cfg = dict(train_dataloader=dict(dataset=train), val_evaluator=metric)
+    Config(dict(cfg, val_dataloader=dict(dataset=val))).dump(folder / 'config.py')
+    assert check(folder / 'config.py', capsys, '--samples', 0)[0] == 0
+
+
+def test_a_set_without_annotations_passes(coco_folder, capsys):
+    folder = coco_folder([], images=[1, 2])
+    file = folder / 'annotations.json'
+    content = json.loads(file.read_text())
+    del content['annotations']
+    file.write_text(json.dumps(content))
+    boxes = [dict(image_id=1, category_id=1, bbox=[1, 2, 30, 40], score=0.5)] * 3
+    (folder / 'detections.json').write_text(json.dumps(boxes))
+    stock = coco_dataset_config(
+        folder,
+        val_pipeline(),
+        test_mode=True,
+        bbox_file=str(folder / 'detections.json'),
+    )
+    metric = dict(type='CocoMetric', ann_file=str(file), format_only=True)
+    metric['outfile_prefix'] = str(folder / 'poses')
+    cfg = dict(test_dataloader=dict(dataset=stock), test_evaluator=metric)
+    Config(cfg).dump(folder / 'config.py')
+    status, output = check(folder / 'config.py', capsys)
+    assert status == 0 and '3 boxes in it' in output
+    cfg['test_evaluator'] = dict(type='CocoMetric', ann_file=str(file))
+    Config(cfg).dump(folder / 'config.py')
+    assert check(folder / 'config.py', capsys)[0] == 1
+
+
+def test_a_video_dataset(coco_folder, capsys):
+    """PoseTrack18's samples have several frames, the person's own first."""
+    folder = coco_folder([person(i, 1, 20 + i, 10, 60, 90) for i in (1, 2)])
+    content = json.loads((folder / 'annotations.json').read_text())
+    content['images'][0].update(frame_id=1, nframes=2)
+    (folder / 'annotations.json').write_text(json.dumps(content))
+    for number in (0, 1):
+        picture = np.full((120, 160, 3), 90, np.uint8)
+        cv2.imwrite(str(folder / f'{number:06d}.jpg'), picture)
+    (folder / '000001.png').rename(folder / '000001.jpg')
+    content['images'][0]['file_name'] = '000001.jpg'
+    (folder / 'annotations.json').write_text(json.dumps(content))
+    stock = dict(
+        coco_dataset_config(folder, train_pipeline(augment=False)),
+        type='PoseTrack18VideoDataset',
+        frame_sampler_mode='fixed',
+        frame_indices=[-1, 0],
+    )
+    path = config(folder, stock)
+    status, output = check(path, capsys, '--samples', 0)
+    assert status == 0 and '2 persons in 1 images' in output
+    assert table(output, 'siblings with at least 4') == {'1': 2}
+    (folder / '000000.jpg').unlink()
+    status, output = check(path, capsys, '--samples', 0)
+    assert status == 1 and '1 of 2 images, such as' in output

@@ -11,6 +11,7 @@ from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import ConfigType, Features, OptSampleList, Predictions
 from torch import Tensor, nn
 
+from ...datasets.num_keypoints import head_num_keypoints
 from ..lambdas import LambdaModule, configured_lambdas
 from ..losses.multi_instance_loss import MultiInstanceLoss
 from ..stock_checkpoint import move_stock_keys
@@ -84,6 +85,7 @@ class MIPNetHead(LambdaModule, BaseHead):
     ):
         super().__init__(init_cfg)
         self._init_lambdas(num_instances, configured_lambdas(num_instances))
+        self.num_keypoints, self._keypoints_key = head_num_keypoints(dict(head=head))
         self.head = MODELS.build(head)
         for module in list(self.head.modules()):
             if isinstance(getattr(module, 'loss_module', None), nn.Module):
@@ -122,6 +124,9 @@ class MIPNetHead(LambdaModule, BaseHead):
             ValueError: where the rows or the targets are not for N instances.
         """
         self._check_rows(feats, batch_data_samples)
+        for sample in batch_data_samples[:1]:
+            weights = sample.gt_instance_labels.get('keypoint_weights')
+            self._check_keypoints(getattr(weights, 'shape', [None])[-1], 'train')
         rows = [
             row for sample in batch_data_samples for row in self._unfold_sample(sample)
         ]
@@ -160,6 +165,9 @@ class MIPNetHead(LambdaModule, BaseHead):
                 'mipnet_mmpose.use_lambdas(model, lambdas)'
             )
         self._check_rows(feats, batch_data_samples)
+        if test_cfg.get('flip_test'):
+            flipped = batch_data_samples[0].metainfo.get('flip_indices')
+            self._check_keypoints(flipped and len(flipped), 'test')
         num = len(self.lambdas)
         rows = [sample for sample in batch_data_samples for _ in range(num)]
         with _numpy_precision(feats) as feats:
@@ -204,6 +212,14 @@ class MIPNetHead(LambdaModule, BaseHead):
             f'model.head (MIPNetHead) has {num} instances, but {found}: one MIMBNeck '
             'or MIMBBackbone with the same num_instances must fold them'
         )
+
+    def _check_keypoints(self, found: Optional[int], loader: str) -> None:
+        if None not in (found, self.num_keypoints) and found != self.num_keypoints:
+            raise ValueError(
+                f'model.head gives {self.num_keypoints} keypoints '
+                f'(model.{self._keypoints_key}), {loader}_dataloader.dataset has '
+                f'{found} (its metainfo and its annotations): they must be the same'
+            )
 
     def _unfold_sample(self, sample: PoseDataSample) -> List[PoseDataSample]:
         instances = sample.gt_instances.get('target_instances')
