@@ -44,10 +44,10 @@ def family_rows(results):
 DOCUMENT = """\
 # Which stock configs become a MIPNet
 
-Every 2D config of MMPose {version} with a `TopdownPoseEstimator`, as
-`tools/mipnetify.py` turns it into a MIPNet. What is checked of each stands at the top
-of `studies/stock_configs.py`. The networks are untrained and the people made up: a
-config that passes trains and answers, how well is another question.
+`mipnet mipnetify` was tried on every 2D config of MMPose {version} with a
+`TopdownPoseEstimator`. `python studies/stock_configs.py --help` lists the checks. The
+networks are not trained, and the people are generated. A config that passes can train
+and give poses. This says nothing about its accuracy.
 
 ```shell
 python studies/stock_configs.py --doc docs/coverage.md  # 1 to 2 hours; resumes
@@ -58,9 +58,9 @@ configs has {lines} lines.
 
 {learnt}## By backbone
 
-*Multiply-adds*: of the MIPNet for N = 2 with `--where backbone`, over those of the
-stock model; the least and the most of the family. *λ = 0*: the largest difference from
-the stock model's output after a warm start with identity gates, over its largest value.
+- *multiply-adds*: MIPNet (N = 2, `--where backbone`) / stock model, least and most.
+- *λ = 0*: the largest difference from the stock model's output after a warm start with
+  `--init identity`, over its largest value.
 
 {families}
 
