@@ -69,6 +69,7 @@ def check_mipnet(cfg, num_instances=2):
         assert metric.num_instances == num_instances
 
 
+@pytest.mark.slow
 @by_name(CONFIGS)
 def test_config_builds(path):
     cfg = load(path)

@@ -188,6 +188,7 @@ def save_gradients(rank, folder, processes):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_gradients_do_not_depend_on_the_number_of_processes(folder):
     dataset = Config.fromfile(folder / 'config.py', import_custom_modules=False)
     dataset = DATASETS.build(dataset.train_dataloader.dataset)

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from .conftest import REPO
 
 PROGRAM = """
@@ -16,6 +18,7 @@ json.dump(seen, sys.stdout)
 """
 
 
+@pytest.mark.slow
 def test_no_warning_is_ours():
     output = subprocess.check_output([sys.executable, '-c', PROGRAM], cwd=REPO)
     seen = json.loads(output)

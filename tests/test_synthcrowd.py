@@ -93,6 +93,7 @@ def standing_person(yaw, seed=0):
     return person
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_with_one_and_two_workers(tmp_path, crowd):
     args = ('--images', 6, '--seed', 5, '--size', '160x128')
     for name, workers in (('one', 1), ('two', 2)):
@@ -353,6 +354,7 @@ def test_interrupted_run_starts_over(tmp_path, monkeypatch):
         assert filecmp.cmp(tmp_path / 'a' / name, tmp_path / 'b' / name, False)
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_killed_parent(tmp_path):
     command = [sys.executable, str(TOOL), str(tmp_path), '--images', '100000']
     pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -107,6 +107,7 @@ def plain_siblings(person, people, meta):
     return [other for _, _, other in sorted(siblings, key=lambda item: item[:2])]
 
 
+@pytest.mark.slow
 @cases(60)
 @given(
     st.lists(st.sampled_from(sorted(ODD)), min_size=1, max_size=5),

@@ -212,6 +212,7 @@ LIGHT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('stock', 'where'), LIGHT)
 def test_it_trains_and_answers_n_poses_per_box(stock, where, tmp_path):
     cfg = Config.fromfile(tool.STOCK_CONFIGS / stock)
@@ -259,6 +260,7 @@ HEADS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('head', HEADS)
 def test_a_warm_start_leaves_lambda_0_as_the_stock_model(head):
     stock, lighter = HEADS[head]

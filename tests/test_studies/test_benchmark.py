@@ -67,6 +67,7 @@ def test_each_part_is_measured_and_gets_its_table(config, tmp_path, capsys):
     assert lines[-2:] == [str(tmp_path / 'results.json'), str(doc)]
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_process_with_nothing_else(config, tmp_path):
     cfg = networks.stock_config(config, tmp_path / 'pictures')
     peak = memory.peak_memory(cfg, benchmark.parse_args(['--batch', '2']))
@@ -106,6 +107,7 @@ def test_graph_breaks_are_counted(config, tmp_path, monkeypatch):
     assert result['baseline'] == result['N = 2'] == dict(inference=0, training=1)
 
 
+@pytest.mark.slow
 @needs_torch_2
 def test_the_network_is_one_graph_with_the_same_output():
     torch._dynamo.reset()

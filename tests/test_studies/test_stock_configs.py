@@ -57,6 +57,7 @@ def test_made_up_people_have_the_keypoints_of_the_subset(subset, count, tmp_path
     assert dataset.get_data_info(0)['keypoints'].shape == (1, count, 2)
 
 
+@pytest.mark.slow
 def test_a_config_that_works_passes():
     cfg = Config.fromfile(STOCK_CONFIGS / SIMCC)
     first, second = stock_configs.plan([(SIMCC, cfg), ('another', cfg)])

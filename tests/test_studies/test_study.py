@@ -31,6 +31,7 @@ def args(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_every_run_has_its_config(args):
     plan = runs.planned_runs(args)
     assert len(plan) == 1 + 2 * 4 + 2 * 2 + 3
@@ -70,6 +71,7 @@ def test_unknown_runs_are_named(monkeypatch, tmp_path):
         study.main()
 
 
+@pytest.mark.slow
 def test_the_start_of_a_run_comes_before_it(monkeypatch, tmp_path):
     """With one worker, which would wait for it for ever."""
     order = []

@@ -217,6 +217,7 @@ def test_stock_config_has_one_instance(coco_folder, capsys):
     assert (folder / 'picture.png').is_file()
 
 
+@pytest.mark.slow
 def test_combined_dataset_without_one_of_its_parts(coco_folder, capsys):
     folder = coco_folder([person(1, 1, 20, 10, 60, 90), person(2, 1, 25, 10, 60, 90)])
     load = [dict(type='LoadImage')]

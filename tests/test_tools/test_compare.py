@@ -257,6 +257,7 @@ def test_table_is_what_mmpose_prints(models, capsys):
     assert len(report['crops']) == 10  # one of each image
 
 
+@pytest.mark.slow
 def test_detected_boxes(models):
     folder = models['folder']
     people = json.loads((folder / 'annotations.json').read_text())['annotations']
@@ -276,6 +277,7 @@ def test_detected_boxes(models):
     assert recall == sorted(recall, reverse=True)
 
 
+@pytest.mark.slow
 def test_wrong_input_is_named(models, tmp_path):
     missing = dict(models, baseline=['nowhere.py', models['baseline'][1]])
     with pytest.raises(SystemExit, match='--baseline: nowhere.py does not exist'):

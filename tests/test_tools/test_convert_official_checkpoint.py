@@ -218,6 +218,7 @@ def test_both_lambdas_equal_the_authors_network(golden_dir, tmp_path, capsys, mo
         assert difference <= 1e-4 * np.abs(expected[name]).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('positions', 'num_instances', 'lambdas'),
     [
@@ -265,6 +266,7 @@ def test_our_config_is_found(size, num_instances, num_keypoints, input_size, con
     assert path == REPO / 'configs' / f'{config}-{input_size}.py'
 
 
+@pytest.mark.slow
 def test_a_checkpoint_may_be_nested_parallel_or_old(tmp_path, capsys, small_state):
     parallel = {f'module.{key}': value for key, value in small_state.items()}
     training = dict(epoch=3, model='pose_hrnet_se_lambda', state_dict=parallel)
@@ -344,6 +346,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, small_state, content)
     assert set(tmp_path.iterdir()) <= {src}
 
 
+@pytest.mark.slow
 def test_the_command_line_gives_one_line_and_no_traceback(tmp_path):
     src = tmp_path / 'bad.pth'
     src.write_text('no checkpoint')
