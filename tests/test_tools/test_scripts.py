@@ -56,8 +56,3 @@ def test_pre_commit_runs_the_pinned_ruff():
     pins = (REPO / 'requirements' / 'pinned.txt').read_text()
     version = re.search(r'^ruff==(.+)$', pins, re.M)[1]
     assert f'rev: v{version} ' in (REPO / '.pre-commit-config.yaml').read_text()
-
-
-def test_tools_are_short():
-    files = [path for path in (REPO / 'tools').iterdir() if path.is_file()]
-    assert sum(len(path.read_text().splitlines()) for path in files) < 2500
