@@ -1,13 +1,23 @@
 """Images as the test pipeline of a config reads them, and frames of a video."""
 
-import mimetypes
 from pathlib import Path
 from typing import Iterator, List, Optional, Union
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 from mmengine.dataset import Compose
 from mmpose.datasets.transforms import LoadImage
+
+# What OpenCV reads. mimetypes depends on the machine: a slim container knows few.
+IMAGE_SUFFIXES = frozenset(
+    'avif bmp dib gif jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm ras sr tif tiff webp'
+    ''.split()
+)
+VIDEO_SUFFIXES = frozenset(
+    '3g2 3gp asf avi f4v flv m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts ogv '
+    'ts vob webm wmv'.split()
+)
 
 
 def load_image(
@@ -17,8 +27,9 @@ def load_image(
 
     Args:
         image (str | Path | np.ndarray | None): A file, read by the ``LoadImage`` of the
-            pipeline: in colour, turned as its EXIF says. Or an array of uint8:
-            BGR, BGRA (alpha is dropped) or grey. ``None`` is a damaged frame.
+            pipeline: in colour, turned as its EXIF says. Or an array of 0 ... 255,
+            whatever its type: BGR, BGRA (alpha is dropped) or grey. ``None`` is a
+            damaged frame.
         pipeline (Compose): The test pipeline.
 
     Returns:
@@ -50,14 +61,28 @@ def _check_array(image: np.ndarray) -> np.ndarray:
             f'an image is (H, W), (H, W, 3) or (H, W, 4), got shape {image.shape}'
         )
     if image.dtype != np.uint8:
-        raise ValueError(f'an image is uint8, 0 ... 255, got {image.dtype}')
+        image = _as_uint8(image)
     if channels == 1:
         return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
     return image[..., :3]
 
 
+def _as_uint8(image: np.ndarray) -> np.ndarray:
+    what = f'an image has values of 0 ... 255, this {image.dtype} array'
+    if image.dtype.kind not in 'iuf':
+        raise ValueError(f'{what} has no numbers')
+    low, high = image.min(), image.max()
+    if not (0 <= low and high <= 255):  # NaN neither
+        raise ValueError(f'{what} goes from {low} to {high}')
+    if image.dtype.kind == 'f' and 0 < high <= 1:
+        raise ValueError(f'{what} has at most {high}: multiply by 255')
+    return np.rint(image).astype(np.uint8)
+
+
 class VideoFrames:
     """Frames of a video one after the other, ``None`` for one that is damaged.
+
+    Each iteration starts at the first frame.
 
     Args:
         path (str): Video file.
@@ -68,27 +93,34 @@ class VideoFrames:
 
     def __init__(self, path: Union[str, Path]):
         self.path = path
-        self.capture = cv2.VideoCapture(str(path))
-        if not self.capture.isOpened():
-            raise ValueError(f'{path}: not a readable video')
-        self.fps = self.capture.get(cv2.CAP_PROP_FPS)
-        self.width = int(self.capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-        self.height = int(self.capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        self.length = max(int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        capture = self._open()
+        self.fps = capture.get(cv2.CAP_PROP_FPS)
+        self.width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+        self.height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        self.length = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        capture.release()
+
+    def _open(self) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(str(self.path))
+        if not capture.isOpened():
+            raise ValueError(f'{self.path}: not a readable video')
+        return capture
 
     def __len__(self) -> int:
         """Frames the file claims to hold; 0 where it does not say."""
         return self.length
 
     def __iter__(self) -> Iterator[Optional[np.ndarray]]:
-        index = 0
-        while True:
-            read, frame = self.capture.read()
-            if not read and index >= self.length:
-                break
-            yield frame if read else None
-            index += 1
-        self.capture.release()
+        capture, index = self._open(), 0
+        try:
+            while True:
+                read, frame = capture.read()
+                if not read and index >= self.length:
+                    break
+                yield frame if read else None
+                index += 1
+        finally:
+            capture.release()
 
 
 def open_images(path: Union[str, Path]) -> Union[List[str], VideoFrames]:
@@ -112,4 +144,7 @@ def open_images(path: Union[str, Path]) -> Union[List[str], VideoFrames]:
 
 
 def _media_type(path: str) -> str:
-    return (mimetypes.guess_type(path)[0] or '').split('/')[0]
+    suffix = Path(urlsplit(path).path if '://' in path else path).suffix[1:].lower()
+    if suffix in IMAGE_SUFFIXES:
+        return 'image'
+    return 'video' if suffix in VIDEO_SUFFIXES else ''

@@ -1,4 +1,6 @@
 import functools
+import os
+import warnings
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -6,9 +8,10 @@ import mmengine
 import numpy as np
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 from mmpose.apis.inferencers import Pose2DInferencer
-from mmpose.evaluation.functional import nms
+from mmpose.evaluation.functional import nearby_joints_nms, nms
 from mmpose.registry import INFERENCERS, VISUALIZERS
 from mmpose.structures import PoseDataSample, split_instances
 from mmpose.visualization import PoseLocalVisualizer
@@ -18,8 +21,17 @@ from .boxes import boxes_per_image
 from .boxes_file import boxes_from_file
 from .images import VideoFrames, open_images
 from .merge_boxes import merge_settings
-from .predict_images import BoxedImage, box_image, predict_images
+from .output_names import picture_names, prediction_names
+from .predict_images import BoxedImage, box_image, image_name, predict_images
 from .skipped import Skipped
+
+OF_3D_MODELS = {
+    'num_instances',
+    'use_oks_tracking',
+    'tracking_thr',
+    'disable_norm_pose_2d',
+    'disable_rebase_keypoint',
+}
 
 
 @INFERENCERS.register_module()
@@ -61,6 +73,7 @@ class MIPNetInferencer(Pose2DInferencer):
 
     forward_kwargs = {
         'merge_results',
+        'pose_based_nms',
         'score_decay',
         'oks_nms_thr',
         'crops_per_batch',
@@ -113,6 +126,9 @@ class MIPNetInferencer(Pose2DInferencer):
                 detector is asked then.
             bbox_thr (float): Least score of detected boxes. Defaults to 0.3.
             nms_thr (float): IoU of detected boxes. Defaults to 0.3.
+            pose_based_nms (bool): After the merge drop who shares more than a third
+                of the keypoints with a better one, as MMPose does, of as many people
+                as there are. Defaults to False.
             merge_results (bool): ``False`` keeps all N poses of every box.
                 Defaults to True.
             score_decay (float, optional): For λ ≥ 1, instead of the config's.
@@ -120,6 +136,9 @@ class MIPNetInferencer(Pose2DInferencer):
             crops_per_batch (int): Crops per forward pass. Defaults to 32.
             return_vis, show, wait_time, draw_bbox, draw_heatmap, radius, thickness,
             kpt_thr, skeleton_style, black_background: As for ``MMPoseInferencer``.
+            num_instances, use_oks_tracking, tracking_thr, disable_norm_pose_2d,
+            disable_rebase_keypoint: Of ``MMPoseInferencer``'s 3D models. They change
+                nothing there for 2D ones, and nothing here, where a warning says so.
 
         Yields:
             dict: ``predictions`` and ``visualization``, lists of ``batch_size``
@@ -134,7 +153,12 @@ class MIPNetInferencer(Pose2DInferencer):
             kwargs.setdefault('pred_out_dir', f'{out_dir}/predictions')
         if isinstance(inputs, Path):
             inputs = str(inputs)
+        of_3d = sorted(OF_3D_MODELS & set(kwargs))
+        if of_3d:
+            warnings.warn(f'{", ".join(of_3d)}: only for 3D poses', stacklevel=2)
+            kwargs = {k: v for k, v in kwargs.items() if k not in of_3d}
         self._skipped = Skipped()
+        self._names, self._saved = {}, iter(())
         self._video_input = False
         try:
             yield from super().__call__(
@@ -186,6 +210,9 @@ class MIPNetInferencer(Pose2DInferencer):
         if isinstance(bboxes, (str, Path)):
             bboxes = _file_boxes(bboxes, inputs)
         num_images = len(inputs) if isinstance(inputs, (list, tuple)) else None
+        if num_images:
+            pictures = picture_names([image_name(x, i) for i, x in enumerate(inputs)])
+            self._names = dict(enumerate(zip(pictures, prediction_names(pictures))))
         boxes_of = boxes_per_image(bboxes, num_images)
         if bboxes is None and self.detector is not None:
             find = functools.partial(self.detect, bbox_thr=bbox_thr, nms_thr=nms_thr)
@@ -205,6 +232,7 @@ class MIPNetInferencer(Pose2DInferencer):
         oks_nms_thr: Optional[float] = None,
         crops_per_batch: int = 32,
         bbox_thr: float = -1,
+        pose_based_nms: bool = False,
     ) -> List[PoseDataSample]:
         """The people of each image; ``bbox_thr`` has been used already."""
         settings = merge_settings(
@@ -213,9 +241,12 @@ class MIPNetInferencer(Pose2DInferencer):
             nms_thr=oks_nms_thr,
             nms_mode=None if merge_results else 'none',
         )
-        return list(
+        people = list(
             predict_images(self.model, self.pipeline, inputs, settings, crops_per_batch)
         )
+        for sample in people if pose_based_nms else ():
+            sample.pred_instances = _distinct(sample.pred_instances)
+        return people
 
     def visualize(
         self,
@@ -225,6 +256,7 @@ class MIPNetInferencer(Pose2DInferencer):
     ) -> Optional[List[Optional[np.ndarray]]]:
         """See ``Pose2DInferencer.visualize``; ``None`` for an unreadable image."""
         readable = [i for i, image in enumerate(inputs) if image is not None]
+        self._saved = iter([preds[i] for i in readable])
         drawings = super().visualize(
             [inputs[i] for i in readable], [preds[i] for i in readable], **kwargs
         )
@@ -233,20 +265,41 @@ class MIPNetInferencer(Pose2DInferencer):
         drawings = dict(zip(readable, drawings))
         return [drawings.get(i) for i in range(len(inputs))]
 
+    def save_visualization(
+        self,
+        visualization: np.ndarray,
+        vis_out_dir: str,
+        img_name: Optional[str] = None,
+    ) -> None:
+        """See the stock inferencer; images of one name get a picture each."""
+        pred = next(self._saved)
+        img_name, _ = self._output_names(pred)
+        super().save_visualization(visualization, vis_out_dir, img_name)
+
+    def _output_names(self, pred: PoseDataSample) -> Tuple[str, str]:
+        """Names of the picture and of the predictions."""
+        if pred.img_id in self._names:
+            return self._names[pred.img_id]
+        name = os.path.basename(pred.img_path)  # a frame, or an array
+        return name, os.path.splitext(name)[0] + '.json'
+
     def postprocess(
         self,
         preds: List[PoseDataSample],
         visualization: Optional[List[Optional[np.ndarray]]],
         return_datasamples: bool = False,
         pred_out_dir: str = '',
+        return_datasample: Optional[bool] = None,
     ) -> Dict[str, list]:
         """Give the people as dicts and write them, see the stock inferencer."""
+        if return_datasample is not None:  # MMPose's older name
+            return_datasamples = return_datasample
         people = [_split_people(pred) for pred in preds]
         if pred_out_dir and self._video_input:
             self.video_info['predictions'] += people
         elif pred_out_dir:
             for pred, persons in zip(preds, people):
-                name = Path(pred.img_path).with_suffix('.json').name
+                _, name = self._output_names(pred)
                 mmengine.dump(persons, str(Path(pred_out_dir, name)), indent='  ')
         return dict(
             visualization=visualization,
@@ -296,6 +349,22 @@ def _file_boxes(path: Union[str, Path], inputs: Any) -> Dict[int, np.ndarray]:
         )
     images = inputs if isinstance(inputs, VideoFrames) else list(map(str, inputs))
     return boxes_from_file(path, images).boxes
+
+
+def _distinct(poses: InstanceData) -> InstanceData:
+    """MMPose's pose-based NMS, by the scores of the merge, without its limit of 30."""
+    if not len(poses):
+        return poses
+    people = [
+        dict(keypoints=keypoints[:, :2], score=score)
+        for keypoints, score in zip(poses.keypoints, poses.scores)
+    ]
+    kept = nearby_joints_nms(
+        people,
+        num_nearby_joints_thr=poses.keypoints.shape[1] // 3,
+        max_dets=len(people),
+    )
+    return poses[sorted(kept)]
 
 
 def _split_people(pred: PoseDataSample) -> List[dict]:

@@ -24,6 +24,13 @@ class BoxedImage(NamedTuple):
     metainfo: Dict[str, Any]  # img_id, img_path, ori_shape
 
 
+def image_name(image: Any, index: int) -> str:
+    """The path of an image; an array is called by its place, as in MMPose."""
+    if isinstance(image, (str, Path)):
+        return str(image)
+    return f'{index}.jpg'.rjust(10, '0')
+
+
 def box_image(
     image: Union[str, Path, np.ndarray, None],
     index: int,
@@ -43,7 +50,7 @@ def box_image(
         skipped (Skipped): Counts images that cannot be read, and bad boxes.
     """
     named = isinstance(image, (str, Path))
-    name = str(image) if named else f'{index}.jpg'.rjust(10, '0')
+    name = image_name(image, index)
     metainfo = dict(img_id=index, img_path=name)
     try:
         pixels = load_image(image, pipeline)

@@ -14,7 +14,7 @@ from mipnet_mmpose import COLORS, MIPNetInferencer, estimate_poses
 
 # isort: split
 from mmpose.apis import MMPoseInferencer, inference_topdown, init_model
-from mmpose.evaluation.functional import nms
+from mmpose.evaluation.functional import nearby_joints_nms, nms
 
 from .conftest import pose_config
 
@@ -303,3 +303,39 @@ def test_a_stock_model_gives_one_pose_per_box(photo, tmp_path):
     (result,) = inferencer(image, bboxes=boxes, merge_results=False, return_vis=True)
     assert [p['box_index'] for p in result['predictions'][0]] == [0, 1, 2]
     assert {p['lambda'] for p in result['predictions'][0]} == {0}
+
+
+def test_images_of_one_name_write_a_file_each(inferencer, photo, tmp_path):
+    files = ['cam1/1.jpg', 'cam2/1.jpg', 'cam2/1.png', 'cam2/2.png']
+    for i, name in enumerate(files):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.roll(photo[0], 10 * i, axis=1))
+    paths, out = [str(tmp_path / name) for name in files], tmp_path / 'out'
+    results = list(inferencer(paths, out_dir=str(out), batch_size=3))
+    people = [people for result in results for people in result['predictions']]
+    names = ['cam1_1', 'cam2_1', '1', '2']
+    for name, expected in zip(names, people):
+        written = json.loads((out / f'predictions/{name}.json').read_text())
+        assert [p['keypoints'] for p in written] == [p['keypoints'] for p in expected]
+    pictures = {path.name for path in (out / 'visualizations').iterdir()}
+    assert pictures == {'cam1_1.jpg', 'cam2_1.jpg', '1.png', '2.png'}
+
+
+def test_arguments_of_mmposes_inferencer(inferencer, photo):
+    image, boxes = photo
+    call = dict(bboxes=np.concatenate([boxes, boxes]), merge_results=False)
+    (every,) = inferencer(image, **call)
+    (kept,) = inferencer(image, pose_based_nms=True, **call)
+    every, kept = every['predictions'][0], kept['predictions'][0]
+    poses = [dict(keypoints=np.array(p['keypoints']), score=p['score']) for p in every]
+    expected = nearby_joints_nms(poses, num_nearby_joints_thr=17 // 3)
+    assert kept == [every[i] for i in sorted(expected)] and len(kept) < len(every)
+
+    (result,) = inferencer(image, return_datasample=True)
+    assert len(result['predictions'][0].pred_instances)
+    of_3d = dict(num_instances=1, use_oks_tracking=True, tracking_thr=0.3)
+    with pytest.warns(UserWarning, match='num_instances, tracking_thr, use_oks_track'):
+        (same,) = inferencer(image, **of_3d, **call)
+    assert same['predictions'][0] == every
+    (of_floats,) = inferencer(image.astype('f4'), **call)
+    assert of_floats['predictions'][0] == every
