@@ -213,7 +213,7 @@ def test(config, checkpoint, name, options, work_dir, logs):
     )
     metrics = json.loads(metrics_file.read_text())
     prefix = cfg.test_evaluator.get('prefix', 'coco')
-    num_instances = cfg.test_evaluator.get('num_instances', 1)
+    num_instances = cfg.model.head.get('num_instances', 1)
     expected = [f'{prefix}/AP']
     if num_instances > 1:
         expected += [f'{prefix}/lambda{i}/AP' for i in range(num_instances)]

@@ -20,6 +20,7 @@ from PIL import Image
 # isort: split
 from mipnet_mmpose import COLORS, draw_poses, load_image, use_lambdas
 from mipnet_mmpose.datasets.unwrap import find_pipeline
+from mipnet_mmpose.models.stock_checkpoint import check_mimbs_loaded
 from mipnet_mmpose.visualization import add_titles
 from mipnet_mmpose.whole_files import written_whole
 
@@ -111,7 +112,8 @@ def main():
     args = parse_args()
     try:
         model = init_model(args.config, args.checkpoint, device=args.device)
-    except OSError as error:
+        check_mimbs_loaded(model, args.checkpoint)
+    except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     init_default_scope('mmpose')
     try:

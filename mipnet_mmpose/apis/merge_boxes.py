@@ -13,6 +13,7 @@ from mmpose.structures.utils import revert_heatmap
 from torch import nn
 
 from ..evaluation import score_poses, suppress_poses
+from ..evaluation.metric_configs import metric_configs
 
 MERGE_DEFAULTS = dict(
     score_mode='bbox_keypoint',
@@ -43,8 +44,7 @@ def merge_settings(cfg: Config, **changes: Any) -> Dict[str, Any]:
     if unknown:
         raise ValueError(f'unknown settings {unknown}, known are {[*MERGE_DEFAULTS]}')
     settings = dict(MERGE_DEFAULTS)
-    evaluators = cfg.get('test_evaluator') or []
-    for evaluator in [evaluators] if isinstance(evaluators, dict) else evaluators:
+    for _, evaluator in metric_configs(cfg.get('test_evaluator'), 'test_evaluator'):
         kind = evaluator.get('type', '')
         kind = kind if isinstance(kind, type) else METRICS.get(kind)
         if kind is not None and issubclass(kind, CocoMetric):

@@ -17,6 +17,7 @@ from mmpose.structures import PoseDataSample, split_instances
 from mmpose.visualization import PoseLocalVisualizer
 
 from ..datasets.unwrap import find_pipeline
+from ..models.stock_checkpoint import check_mimbs_loaded
 from .boxes import boxes_per_image
 from .boxes_file import boxes_from_file
 from .images import VideoFrames, open_images
@@ -99,6 +100,7 @@ class MIPNetInferencer(Pose2DInferencer):
             det_weights,
             det_cat_ids,
         )
+        check_mimbs_loaded(self.model, pose2d_weights)
         self.show_progress = show_progress
         init_default_scope(scope)  # the detector has set its own
         self._skipped = Skipped()

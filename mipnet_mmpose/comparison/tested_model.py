@@ -9,6 +9,7 @@ from mmpose.evaluation.metrics import CocoMetric
 
 from ..datasets.image_paths import paths_outside
 from ..evaluation import MultiInstanceCocoMetric, score_poses, suppress_poses
+from ..evaluation.metric_configs import metric_configs
 from ..models.stock_checkpoint import load_whole_checkpoint
 
 
@@ -163,9 +164,15 @@ def rows_by_key(keys: Sequence) -> Dict[object, np.ndarray]:
 
 
 def evaluators(cfg: Config) -> List[dict]:
-    """The test evaluators of a config, which may be one or a list."""
+    """The metrics of a config's test evaluator."""
     found = cfg.test_evaluator
-    return list(found) if isinstance(found, (list, tuple)) else [found]
+    if isinstance(found, dict) and 'datasets' in found:
+        raise CompareError(
+            "the config's test_evaluator is one for several datasets "
+            '(MultiDatasetEvaluator): give a config that tests on one of them'
+        )
+    keys = dict(metric_configs(found, 'test_evaluator'))
+    return [metric for key, metric in keys.items() if not key.endswith('.metric')]
 
 
 def check_comparable(baseline: TestedModel, mipnet: TestedModel) -> None:

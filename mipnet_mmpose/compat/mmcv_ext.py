@@ -3,6 +3,10 @@
 Signatures are those with which ``mmcv.ops`` calls its extension. ``nms`` and
 average ``roi_align`` run through torchvision, every other op can be looked up (so
 that ``mmcv.ops`` imports and its modules register) and raises when it is called.
+
+So another package's ``try: from mmcv.ops import X`` succeeds for an op that cannot
+run. It cannot be otherwise: ``mmcv.ops`` imports all of its modules at once, and each
+asserts that the extension has its ops; MMPose and mmdet import ``mmcv.ops``.
 """
 
 import torch

@@ -15,6 +15,11 @@ from ..models.mimb import channel_axis, map_features
 from .config_text import Base, Variable, apply_changes
 from .places import default_places
 
+OLD_MODELS = ('TopDown', 'BottomUp', 'AssociativeEmbedding', 'DisentangledKeypoint')
+OLD_MODELS += ('PoseLifter3D', 'MultiTask', 'Interhand3D', 'ParametricMesh')
+OURS = ('PrimaryInstanceMetric', 'MultiInstanceCocoMetric')
+OURS += ('MultiInstanceCocoWholeBodyMetric', 'MultiInstancePoseTrack18Metric')
+
 
 def mipnetify(
     cfg: Config,
@@ -44,7 +49,7 @@ def mipnetify(
 
     Returns:
         Config: what is not the model's MIMBs and head, the training dataset, the
-        evaluators and ``custom_imports`` is as in ``cfg``.
+        evaluators, ``custom_hooks`` and ``custom_imports`` is as in ``cfg``.
 
     Raises:
         ValueError: naming the config key, where no MIPNet can be made of it.
@@ -107,15 +112,18 @@ def mipnet_changes(
     changes['num_instances'] = n
     if load_from is not None:
         changes['load_from'] = load_from
+    hook = dict(type='MIPNetCheckHook')
+    stock_hooks = [Base('custom_hooks', star=True)] if cfg.get('custom_hooks') else []
+    changes['custom_hooks'] = [*stock_hooks, hook]
     changes['model'] = model
     if cfg.get('train_dataloader') is not None:
         changes['train_dataloader'] = dict(dataset=_train_dataset(cfg, n))
     for key in ('val_evaluator', 'test_evaluator'):
         if cfg.get(key) is not None:
-            changes[key] = _evaluator(cfg, key, n)
+            changes[key] = _evaluator(cfg[key], key)
     # one name for both, but not for what mmengine takes _delete_ out of when it merges
     if cfg.get('val_evaluator') and cfg.val_evaluator == cfg.get('test_evaluator'):
-        if '_delete_' not in changes['val_evaluator']:
+        if not any('_delete_' in part for part in _dicts(changes['val_evaluator'])):
             changes['test_evaluator'] = changes['val_evaluator']
     return changes
 
@@ -128,6 +136,11 @@ def check_topdown(cfg: Config) -> None:
     """
     model = cfg.get('model') or {}
     name = _bare(model.get('type'))
+    if name in OLD_MODELS or 'keypoint_head' in model or 'data' in cfg:
+        raise ValueError(
+            f'model.type is {name!r}: this is a config of MMPose 0.x (model.keypoint_'
+            'head, data, evaluation). Take the config of MMPose 1.x for the same model'
+        )
     if name == 'DWPoseDistiller':
         raise ValueError(
             "model.type is 'DWPoseDistiller', which trains a student on a teacher's "
@@ -254,25 +267,33 @@ def _train_dataset(cfg: Config, num_instances: int) -> dict:
     return dict(dataset, num_instances=num_instances)
 
 
-def _evaluator(cfg: Config, key: str, num_instances: int) -> Any:
-    evaluator = cfg[key]
+def _evaluator(evaluator: Any, path: str) -> Any:
+    """What is merged into the config of an evaluator, in whichever form it is."""
     if isinstance(evaluator, (list, tuple)):
-        return [
-            _metric(Base(f'{key}[{i}]'), metric, num_instances)
-            for i, metric in enumerate(evaluator)
-        ]
-    metric = _metric(Base(key), evaluator, num_instances)
+        return [_metric(item, f'{path}[{i}]') for i, item in enumerate(evaluator)]
+    metric = _metric(evaluator, path)
     if isinstance(metric, Base):  # merged into the stock evaluator
         return metric.updates
     return dict(_delete_=True, **metric)
 
 
-def _metric(base: Base, metric: dict, num_instances: int) -> Any:
+def _metric(metric: Any, path: str) -> Any:
     """The metric for N poses per box, or else the stock one for those of λ = 0."""
-    name = f'MultiInstance{_bare(metric["type"])}'
-    if METRICS.get(name) is None:
-        return dict(type='PrimaryInstanceMetric', metric=base)
-    return Base(base.path, type=name, num_instances=num_instances)
+    if not isinstance(metric, dict):
+        raise ValueError(f'{path} must be the config of a metric, got {metric!r}')
+    if 'metrics' in metric:  # an evaluator, such as MultiDatasetEvaluator
+        inner, path_in = metric['metrics'], f'{path}.metrics'
+        if isinstance(inner, dict):
+            return Base(path, metrics=[_metric(inner, path_in)])
+        return Base(path, metrics=_evaluator(inner, path_in))
+    if 'type' not in metric:
+        raise ValueError(f'{path}.type is missing: it names the metric')
+    name = _bare(metric['type'])
+    if name == 'DumpResults' or name in OURS:
+        return Base(path)
+    if METRICS.get(f'MultiInstance{name}') is None:
+        return dict(type='PrimaryInstanceMetric', metric=Base(path))
+    return Base(path, type=f'MultiInstance{name}')
 
 
 def _bare(name: Any) -> Any:

@@ -107,6 +107,7 @@ class MIMB(BaseModule):
         self.channels = channels
         self.num_instances = num_instances
         self.init = init
+        self.was_loaded = None  # whether the checkpoint read last has its weights
         hidden = channels // reduction
         self.excite = nn.Sequential(
             nn.Linear(channels, hidden, bias=False),
@@ -169,6 +170,7 @@ class MIMB(BaseModule):
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         weight = state_dict.get(f'{prefix}embed.0.weight')
+        self.was_loaded = weight is not None
         if weight is not None and weight.shape[1] != self.num_instances:
             raise ValueError(
                 f'the checkpoint has num_instances={weight.shape[1]} at '

@@ -1,8 +1,11 @@
+import re
 from pathlib import Path
 from typing import Union
 
-from mmengine.runner import load_checkpoint
+from mmengine.runner import CheckpointLoader
 from torch import nn
+
+from .mimb import MIMB
 
 
 def move_stock_keys(
@@ -31,17 +34,43 @@ def load_whole_checkpoint(model: nn.Module, checkpoint: Union[str, Path]) -> Non
 
     Args:
         model (nn.Module): filled in place.
-        checkpoint (str | Path): file with or without a ``state_dict``.
+        checkpoint (str | Path): file with or without a ``state_dict``, of a model
+            alone or wrapped for several processes (``module.``).
 
     Raises:
         ValueError: where it lacks some; names the file and one of them.
     """
-    loaded = load_checkpoint(model, str(checkpoint), map_location='cpu')
+    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
     state = loaded.get('state_dict', loaded)
+    # as mmengine's load_checkpoint, which does not say what is missing
+    state = {re.sub(r'^module\.', '', key): value for key, value in state.items()}
     missing = model.load_state_dict(state, strict=False).missing_keys
     missing = [key for key in missing if not key.endswith('.num_batches_tracked')]
     if missing:
         raise ValueError(
             f'{checkpoint} has no weights for {len(missing)} of the '
             f"model's parameters, such as {missing[0]}"
+        )
+
+
+def check_mimbs_loaded(model: nn.Module, checkpoint: Union[str, Path, None]) -> None:
+    """Refuse a checkpoint without MIMBs that a model was just loaded from.
+
+    A training may start from one of the stock model; poses of untrained MIMBs say
+    nothing.
+
+    Args:
+        model (nn.Module): after loading.
+        checkpoint (str | Path | None): for the error.
+
+    Raises:
+        ValueError: where a MIMB of the model was not in the checkpoint.
+    """
+    mimbs = [module for module in model.modules() if isinstance(module, MIMB)]
+    missing = [mimb for mimb in mimbs if mimb.was_loaded is False]
+    if missing:
+        raise ValueError(
+            f'{checkpoint} has no weights for {len(missing)} of the {len(mimbs)} MIMBs '
+            'of the config: is it of the stock model? Train the MIPNet first, with '
+            'load_from=<this checkpoint>'
         )

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from mipnet_mmpose import compat
 
-NEEDED = compat.admit_checkpoint_globals()
+NEEDED = compat.PATCHES['checkpoint_globals']()
 needs_safe_globals = pytest.mark.skipif(
     not NEEDED, reason='this torch loads with weights_only=False by default'
 )

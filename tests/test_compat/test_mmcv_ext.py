@@ -17,7 +17,7 @@ compat.install()
 
 import mmcv.ops  # noqa: E402
 
-STAND_IN = compat.install_mmcv_ext()
+STAND_IN = compat.PATCHES['mmcv_ext']()
 lite_only = pytest.mark.skipif(not STAND_IN, reason='full mmcv is installed')
 
 

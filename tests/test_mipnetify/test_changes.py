@@ -6,8 +6,10 @@ import re
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
+from mmpose.evaluation.metrics import CocoMetric
 
-from mipnet_mmpose.mipnetify import changes, mipnetify
+from mipnet_mmpose.mipnetify import changes, config_text, mipnet_changes, mipnetify
 from mipnet_mmpose.mipnetify.places import MIMB_PLACES, parse_place
 
 from ..conftest import (
@@ -25,6 +27,7 @@ DRY_RUNS = {}
 CHANGED = {
     'custom_imports',
     'num_instances',
+    'custom_hooks',
     'load_from',
     'model',
     'train_dataloader',
@@ -154,7 +157,7 @@ def test_only_what_has_to_change_changes():
         ),
     )
     for key in ('val_evaluator', 'test_evaluator'):
-        metric = dict(type='MultiInstanceCocoMetric', num_instances=3)
+        metric = dict(type='MultiInstanceCocoMetric')
         assert made[key] == dict(cfg[key], **metric)
     assert made.model.backbone == cfg.model.backbone
     assert made.work_dir == 'here'
@@ -189,6 +192,59 @@ def test_metrics_in_a_list_are_mapped_one_by_one():
     assert made.val_evaluator[0].ann_file == 'val.json'
     assert made.val_evaluator[1].metric == dict(type='AUC')
     assert made.test_evaluator.type == 'MultiInstanceCocoMetric'
+
+
+@pytest.mark.parametrize('form', ['one', 'list', 'alone', 'Evaluator', 'Multi', 'dump'])
+def test_every_form_of_evaluator_is_built_with_metrics_for_n_poses(form, tmp_path):
+    """As mmengine's runner builds it, from the config file that the tool writes."""
+    coco, auc = dict(type='CocoMetric'), dict(type='mmpose.AUC')
+    dump = dict(type='DumpResults', out_file_path='x.pkl')
+    evaluator = dict(
+        one=dict(metrics=coco),
+        list=[dict(type=CocoMetric), auc],
+        alone=dict(metrics=[coco, auc]),
+        Evaluator=dict(type='Evaluator', metrics=[coco, auc]),
+        Multi=dict(
+            type='MultiDatasetEvaluator',
+            metrics=[coco, dict(type='AUC')],
+            datasets=[dict(type='CocoDataset'), dict(type='OCHumanDataset')],
+        ),
+        dump=[coco, auc, dump],
+    )[form]
+    cfg = small_config()
+    cfg.val_evaluator = cfg.test_evaluator = evaluator
+    made = mipnetify(cfg)
+    if form != 'list':  # a class cannot stand in a config file
+        cfg.dump(tmp_path / 'stock.py')
+        text = config_text('./stock.py', mipnet_changes(cfg))
+        (tmp_path / 'mipnet.py').write_text(text)
+        written = Config.fromfile(tmp_path / 'mipnet.py')
+        assert written.test_evaluator == made.test_evaluator
+        assert written.val_evaluator == made.val_evaluator
+    built = Runner.build_evaluator(None, copy.deepcopy(made.test_evaluator))
+    kinds = [type(metric).__name__ for metric in built.metrics]
+    expected = ['MultiInstanceCocoMetric', 'PrimaryInstanceMetric', 'DumpResults']
+    assert kinds == expected[: len(kinds)] and len(kinds) == 1 + (form != 'one') + (
+        form == 'dump'
+    )
+    assert (
+        type(built).__name__ == made.test_evaluator.get('type', 'Evaluator')
+        if (isinstance(made.test_evaluator, dict))
+        else True
+    )
+
+
+def test_hooks_of_the_stock_config_stay():
+    cfg = small_config(custom_hooks=[dict(type='SyncBuffersHook')])
+    check = dict(type='MIPNetCheckHook')
+    assert mipnetify(cfg).custom_hooks == [dict(type='SyncBuffersHook'), check]
+    assert mipnetify(small_config()).custom_hooks == [check]
+
+
+def test_config_of_mmpose_0_is_refused_by_that_name():
+    cfg = Config(dict(model=dict(type='TopDown', keypoint_head=dict()), data=dict()))
+    with pytest.raises(ValueError, match=r'MMPose 0\.x'):
+        mipnetify(cfg)
 
 
 def test_weights_of_the_stock_backbone_are_fetched_only_without_a_checkpoint():

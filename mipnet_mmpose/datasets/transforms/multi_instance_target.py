@@ -4,9 +4,6 @@ import numpy as np
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import TRANSFORMS
 
-# MMPose 1.1 packs by this table alone, its successors also by that of a sample
-PackPoseInputs.instance_mapping_table['target_instances'] = 'target_instances'
-
 
 @TRANSFORMS.register_module()
 class GenerateMultiInstanceTarget(GenerateTarget):
