@@ -28,6 +28,7 @@ from mmpose.datasets.transforms import (
     TopdownAffine,
 )
 from mmpose.registry import DATASETS
+from tqdm import tqdm
 
 from mipnet_mmpose.datasets import (
     GenerateMultiInstanceTarget,
@@ -277,7 +278,8 @@ def read_persons(report, key, dataset, index=None, crop=None, min_keypoints=None
             f'such as {outside[0]}'
         )
     paths, boxes, siblings = [], np.zeros((total, 4)), np.zeros(total, int)
-    for i in range(total):
+    # no bar where there is no terminal
+    for i in tqdm(range(total), desc='persons', leave=False, disable=None):
         info = BaseDataset.get_data_info(dataset, i)
         paths.append(image_paths(info))
         boxes[i] = info['bbox'][0]
@@ -294,8 +296,6 @@ def read_persons(report, key, dataset, index=None, crop=None, min_keypoints=None
             )
             seen = count_in_crop(keypoints, visible, size)
             siblings[i] = (seen >= min_keypoints).sum()
-        if i % 1000 == 0 and sys.stderr.isatty():
-            print(f'{i:,} of {total:,} persons', end='\r', file=sys.stderr)
 
     frames = [own for own, *_ in paths]  # of a video the person's own
     images = sorted(set(frames))
