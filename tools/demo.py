@@ -70,6 +70,13 @@ def parse_args():
         help='IoU of detected boxes (default: 0.3)',
     )
     parser.add_argument(
+        '--presence-thr',
+        type=float,
+        default=0.5,
+        help='probability that a box has a person for λ ≥ 1, where the model gives it '
+        '(default: 0.5)',
+    )
+    parser.add_argument(
         '--kpt-thr',
         type=float,
         default=0.3,
@@ -169,6 +176,7 @@ def run(args, inferencer, images):
         nms_thr=args.nms_thr,
         crops_per_batch=args.crops,
         vis_out_dir='' if args.no_pictures else str(drawn),
+        presence_thr=args.presence_thr,
         kpt_thr=args.kpt_thr,
         draw_bbox=args.draw_bbox,
         radius=args.radius,

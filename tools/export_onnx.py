@@ -5,7 +5,8 @@ The file takes `images` (B, 3, h, w), crops of the config's input size, normalis
 free. With --lambdas the values are baked in and `images` is the only input. By head the
 outputs are `heatmaps` (B, L, K, h', w'), `simcc_x` (B, L, K, w') and `simcc_y`
 (B, L, K, h'), or `keypoints` (B, L, K, 2) in parts of the crop (with RLE (B, L, K, 4),
-two deviations behind).
+two deviations behind). A head with presence also gives `presence` (B, L), the
+probability that there is such a person.
 
 What is needed to crop, normalise and decode is in the file's metadata, one JSON value
 a key. tools/run_onnx.py is a reader without MMPose.
@@ -115,7 +116,11 @@ class PoseNetwork(nn.Module):
             raise ExportError(
                 f'model.head.head.decoder is a {codec}; known are {", ".join(OUTPUTS)}'
             )
-        self.outputs = OUTPUTS[codec]
+        self.outputs = list(OUTPUTS[codec])
+        self.presence = model.head.presence
+        self.pose_outputs = len(self.outputs)
+        if self.presence is not None:
+            self.outputs.append('presence')
         self.num_instances = self.lambda_modules[0].num_instances
         self.register_buffer('lambdas', torch.tensor(self.lambda_modules[0].lambdas))
 
@@ -126,10 +131,11 @@ class PoseNetwork(nn.Module):
         codes = (1 - distance.abs()).clamp(min=0)  # encode_lambdas, as a graph
         for module in self.lambda_modules:
             module._test_codes = codes
-        outputs = self.model(images, None, mode='tensor')
+        feats = self.model.extract_feat(images)
+        outputs = self.model.head(feats)
         if not isinstance(outputs, (list, tuple)):
             outputs = (outputs,)
-        outputs = outputs[: len(self.outputs)]  # integral regression adds its heatmaps
+        outputs = outputs[: self.pose_outputs]  # integral regression adds its heatmaps
         if isinstance(self.model.head.head, RLEHead):
             points, deviations = outputs[0].split(2, dim=-1)
             outputs = [torch.cat([points, deviations.sigmoid()], dim=-1)]
@@ -140,6 +146,8 @@ class PoseNetwork(nn.Module):
             grouped.append(output.reshape(rows))
             if shown is not None:
                 grouped[-1] = grouped[-1][:, :, list(shown)]
+        if self.presence is not None:
+            grouped.append(self.presence.predict(feats, lambdas))
         return tuple(grouped)
 
 

@@ -44,7 +44,8 @@ class PoseModel:
                 those that the file names.
 
         Returns:
-            tuple: keypoints (B, L, K, 2) in pixels of the image, scores (B, L, K).
+            tuple: keypoints (B, L, K, 2) in pixels of the image, scores (B, L, K),
+            times the presence of each person where the file gives it.
         """
         boxes = np.array(boxes, np.float32).reshape(-1, 4)
         center, scale = self.crop_area(boxes)
@@ -57,9 +58,13 @@ class PoseModel:
             feed['lambdas'] = np.array(lambdas, np.float32)
         elif lambdas is not None:
             raise ValueError(f'the file holds the lambdas {self.meta["lambdas"]}')
-        keypoints, scores = self.decode(*self.session.run(None, feed))
+        outputs = self.session.run(None, feed)
+        presence = np.ones(1, np.float32)
+        if self.session.get_outputs()[-1].name == 'presence':
+            presence = outputs.pop()[..., None]
+        keypoints, scores = self.decode(*outputs)
         corner = (center - scale / 2)[:, None, None]
-        return keypoints / self.size * scale[:, None, None] + corner, scores
+        return keypoints / self.size * scale[:, None, None] + corner, scores * presence
 
     def crop_area(self, boxes):
         """Centre and size of the crops: padded boxes of the network's aspect."""

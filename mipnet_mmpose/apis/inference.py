@@ -18,6 +18,7 @@ FIELDS = ('keypoints', 'keypoint_scores', 'scores', 'lambdas') + (
     'bboxes',
     'bbox_scores',
     'box_indices',
+    'presence',  # where the head has it
 )
 
 
@@ -48,14 +49,16 @@ def estimate_poses(
         **merge: ``score_decay``, ``nms_thr`` (OKS), ``nms_mode``
             (``'none'`` keeps all N poses of every box), ``score_mode`` or
             ``keypoint_score_thr`` instead of those of the config's
-            ``test_evaluator``.
+            ``test_evaluator``; ``presence_thr``, the least ``presence`` of a pose,
+            where the model gives one (0.5 by default).
 
     Returns:
         list[dict[str, np.ndarray]]: for each image its P people, best first:
         ``keypoints`` (P, K, 2) in pixels of the image, ``keypoint_scores``
         (P, K), ``scores`` (P, ), ``lambdas`` (P, ), and the box each came from:
         ``bboxes`` (P, 4), ``bbox_scores`` (P, ) and ``box_indices`` (P, ), its
-        place among the boxes given.
+        place among the boxes given. Where the head has it ``presence`` (P, ), the
+        probability that the box has such a person.
 
     Raises:
         ValueError: where the boxes are not one array per image, or a name in
@@ -78,7 +81,11 @@ def estimate_poses(
         for i, image in enumerate(images)
     )
     people = [
-        {field: sample.pred_instances[field] for field in FIELDS}
+        {
+            field: sample.pred_instances[field]
+            for field in FIELDS
+            if field in sample.pred_instances
+        }
         for sample in predict_images(model, pipeline, boxed, settings, batch_size)
     ]
     skipped.warn()

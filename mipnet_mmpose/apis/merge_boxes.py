@@ -19,6 +19,7 @@ MERGE_DEFAULTS = dict(
     score_mode='bbox_keypoint',
     keypoint_score_thr=0.2,
     score_decay=0.5,
+    presence_thr=0.5,
     nms_mode='oks_nms',
     nms_thr=0.9,
 )
@@ -35,7 +36,8 @@ def merge_settings(cfg: Config, **changes: Any) -> Dict[str, Any]:
         **changes: settings to use instead, where not ``None``.
 
     Returns:
-        dict: arguments of :func:`score_poses` and :func:`suppress_poses`.
+        dict: arguments of :func:`score_poses` and :func:`suppress_poses`, and
+        ``presence_thr``, the least probability that there is such a person.
 
     Raises:
         ValueError: where a name in ``changes`` is unknown.
@@ -102,6 +104,8 @@ def merge_boxes(
         sigmas = sigmas[model.test_cfg['output_keypoint_indices']]
     if not samples:
         merged.pred_instances = _nobody(len(sigmas))
+        if getattr(model.head, 'presence', None) is not None:
+            merged.pred_instances.presence = np.zeros(0, np.float32)
         return merged
     poses = InstanceData.cat([sample.pred_instances for sample in samples])
     num = len(poses) // len(samples)  # poses per box
@@ -115,12 +119,15 @@ def merge_boxes(
         settings['score_mode'],
         settings['keypoint_score_thr'],
         settings['score_decay'],
+        poses.get('presence'),
     )
     areas = [sample.gt_instances.bbox_scales.prod(axis=1) for sample in samples]
     areas = np.repeat(np.concatenate(areas), num)
     finite = np.isfinite(poses.keypoints).all(axis=(1, 2)) & np.isfinite(poses.scores)
     if not finite.all():
         warnings.warn('poses that are not finite are left out', stacklevel=2)
+    if 'presence' in poses and settings['nms_mode'] != 'none':
+        finite &= poses.presence >= settings['presence_thr']
     finite = np.flatnonzero(finite)
     keep = finite[
         suppress_poses(

@@ -76,6 +76,7 @@ class MIPNetInferencer(Pose2DInferencer):
         'merge_results',
         'pose_based_nms',
         'score_decay',
+        'presence_thr',
         'oks_nms_thr',
         'crops_per_batch',
     }
@@ -134,6 +135,8 @@ class MIPNetInferencer(Pose2DInferencer):
             merge_results (bool): ``False`` keeps all N poses of every box.
                 Defaults to True.
             score_decay (float, optional): For λ ≥ 1, instead of the config's.
+            presence_thr (float, optional): Least ``presence`` of a pose, where the
+                model gives one. Defaults to 0.5.
             oks_nms_thr (float, optional): Instead of the config's.
             crops_per_batch (int): Crops per forward pass. Defaults to 32.
             return_vis, show, wait_time, draw_bbox, draw_heatmap, radius, thickness,
@@ -231,6 +234,7 @@ class MIPNetInferencer(Pose2DInferencer):
         inputs: List[BoxedImage],
         merge_results: bool = True,
         score_decay: Optional[float] = None,
+        presence_thr: Optional[float] = None,
         oks_nms_thr: Optional[float] = None,
         crops_per_batch: int = 32,
         bbox_thr: float = -1,
@@ -240,6 +244,7 @@ class MIPNetInferencer(Pose2DInferencer):
         settings = merge_settings(
             self.cfg,
             score_decay=score_decay,
+            presence_thr=presence_thr,
             nms_thr=oks_nms_thr,
             nms_mode=None if merge_results else 'none',
         )
@@ -376,4 +381,6 @@ def _split_people(pred: PoseDataSample) -> List[dict]:
         person['score'] = float(poses.scores[i])
         person['lambda'] = float(poses.lambdas[i])
         person['box_index'] = int(poses.box_indices[i])
+        if 'presence' in poses:
+            person['presence'] = float(poses.presence[i])
     return people

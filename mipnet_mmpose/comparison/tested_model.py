@@ -88,6 +88,9 @@ class TestedModel:
         self.keypoint_scores = np.array([pose['keypoint_scores'] for pose in poses])
         num = self.keypoints.shape[1]
         self.lambdas = np.array(poses[0].get('lambdas', np.arange(num)))
+        self.presence = None
+        if 'presence' in poses[0]:
+            self.presence = np.array([pose['presence'] for pose in poses])
         self.areas = np.array(
             [sample['gt_instances']['bbox_scales'].prod() for sample in self.samples]
         )
@@ -127,6 +130,9 @@ class TestedModel:
             metric.score_mode,
             metric.keypoint_score_thr,
             getattr(metric, 'score_decay', 1.0),
+            None
+            if self.presence is None or choice is not None
+            else self.presence[box, instance],
         )
         triplets = np.concatenate([keypoints, keypoint_scores[..., None]], axis=2)
         finite = np.isfinite(triplets).all(axis=(1, 2))

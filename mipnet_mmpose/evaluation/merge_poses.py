@@ -20,6 +20,7 @@ def score_poses(
     score_mode: str = 'bbox_keypoint',
     keypoint_score_thr: float = 0.2,
     score_decay: float = 0.5,
+    presence: Optional[np.ndarray] = None,
 ) -> np.ndarray:
     """Score of each of P poses.
 
@@ -32,6 +33,8 @@ def score_poses(
             ``'bbox'``, ``'keypoint'`` or ``'bbox_rle'``.
         keypoint_score_thr (float): Of ``'bbox_keypoint'``. Defaults to 0.2.
         score_decay (float): Factor for poses of λ ≥ 1. Defaults to 0.5.
+        presence (np.ndarray, optional): Factor of each pose instead of the decay, the
+            probability that there is such a person, (P, ).
 
     Returns:
         np.ndarray: (P, ).
@@ -46,7 +49,9 @@ def score_poses(
         confident = keypoint_scores > keypoint_score_thr
         total = np.where(confident, keypoint_scores, 0).sum(axis=1, dtype=np.float64)
         score = bbox_scores * total / np.maximum(confident.sum(axis=1), 1)
-    return np.where(lambdas >= 1, score_decay, 1.0) * score
+    if presence is None:
+        presence = np.where(lambdas >= 1, score_decay, 1.0)
+    return presence * score
 
 
 def suppress_poses(

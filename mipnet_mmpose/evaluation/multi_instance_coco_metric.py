@@ -40,7 +40,8 @@ class MultiInstanceCocoMetric(CocoMetric):
         *args, **kwargs: As for ``CocoMetric``.
         num_instances (int, optional): Poses N per box that the model must give.
             Defaults to as many as it gives.
-        score_decay (float): Defaults to 0.5, as in the authors' code.
+        score_decay (float): Defaults to 0.5, as in the authors' code. A model with
+            ``presence`` has its poses' scores multiplied by that instead.
 
     Raises:
         ValueError: where ``ann_file`` cannot give a right result, the model gives
@@ -117,6 +118,8 @@ class MultiInstanceCocoMetric(CocoMetric):
             poses = sample['pred_instances']
             num = len(poses['keypoints'])
             pred['lambdas'] = np.asarray(poses.get('lambdas', np.arange(num)))
+            if 'presence' in poses:
+                pred['presence'] = np.asarray(poses['presence'])
             if 'areas' in pred:
                 pred['areas'] = np.repeat(pred['areas'], num, axis=0)
 
@@ -235,6 +238,7 @@ class MultiInstanceCocoMetric(CocoMetric):
             self.score_mode,
             self.keypoint_score_thr,
             self.score_decay,
+            pred.get('presence'),
         )
 
         keypoints = pred['keypoints']

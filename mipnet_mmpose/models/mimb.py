@@ -60,6 +60,13 @@ def channel_axis(x: Tensor) -> int:
     return 2 if x.dim() == 3 else 1
 
 
+def global_average(x: Tensor) -> Tensor:
+    """Pool ``(M, C, H, W)``, tokens ``(M, L, C)`` or ``(M, C)`` → ``(M, C)``."""
+    if x.dim() == 3:
+        return x.mean(1)
+    return x.flatten(2).mean(2) if x.dim() > 2 else x
+
+
 def map_features(function: Callable[[Tensor], Tensor], feats: Any) -> Any:
     """Apply a function to each tensor of features, alone or in lists and tuples."""
     if isinstance(feats, (list, tuple)):
@@ -148,12 +155,6 @@ class MIMB(BaseModule):
         self.reset_parameters()
         self._is_init = True
 
-    def squeeze(self, x: Tensor) -> Tensor:
-        """Global average pool, (M, C, H, W) or (M, L, C) → (M, C)."""
-        if x.dim() == 3:
-            return x.mean(1)
-        return x.flatten(2).mean(2) if x.dim() > 2 else x
-
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         """Modulate the features of M crops, each for the instance in its code."""
         if self.embed[1].training != self.training:
@@ -162,7 +163,7 @@ class MIMB(BaseModule):
         if self.training and len(code) == 1:
             # batch norm refuses one row; two equal rows normalise alike
             code = code.expand(2, -1)
-        gate = self.excite(self.squeeze(x)) * self.embed(code)[: x.shape[0]]
+        gate = self.excite(global_average(x)) * self.embed(code)[: x.shape[0]]
         gate = gate * self.gate_scale
         if x.dim() == 3:
             return x * gate[:, None]

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import Compose, pseudo_collate
-from mmpose.apis import inference_topdown
+from mmpose.apis import inference_topdown, init_model
 from mmpose.registry import DATASETS, METRICS
 from PIL import Image
 
@@ -17,7 +17,7 @@ from mipnet_mmpose.apis.predict_images import box_image, predict_images
 from mipnet_mmpose.apis.skipped import Skipped
 
 from ..conftest import coco_dataset_config, person, val_pipeline
-from .conftest import CODEC
+from .conftest import CODEC, pose_config
 
 FIELDS = ('keypoints', 'keypoint_scores', 'scores', 'lambdas') + (
     'bboxes',
@@ -328,3 +328,29 @@ def test_a_wrapped_test_set_is_looked_into(model, photo):
         type='MultiInstanceDataset', dataset=repeated
     )
     assert_same(estimate_poses(model, image, boxes)[0], expected)
+
+
+def test_who_is_not_there_is_left_out(pose_files, photo):
+    """Presence below the threshold: one person a box, and all else as it was."""
+    cfg = pose_config()
+    cfg.model.head.presence = dict()
+    model = init_model(cfg, pose_files[1], device='cpu')
+    model.head.presence.fc.weight.data.zero_()
+    image, boxes = photo
+    people = {}
+    for probability in (0.4, 0.6):
+        bias = np.log(probability / (1 - probability))
+        model.head.presence.fc.bias.data.fill_(bias)
+        people[probability] = estimate_poses(model, image, [boxes], nms_thr=1)[0]
+        low = estimate_poses(model, image, [boxes], nms_thr=1, presence_thr=0.3)[0]
+        assert len(low['keypoints']) == 2 * len(boxes)
+        second = low['lambdas'] == 1
+        np.testing.assert_allclose(low['presence'][second], probability, rtol=1e-5)
+        assert (low['presence'][~second] == 1).all()
+    assert people[0.4]['lambdas'].tolist() == [0] * len(boxes)
+    assert sorted(people[0.6]['lambdas'].tolist()) == [0] * len(boxes) + [1] * len(
+        boxes
+    )
+    every = estimate_poses(model, image, [boxes], nms_mode='none', presence_thr=1)[0]
+    assert len(every['keypoints']) == 2 * len(boxes)
+    assert estimate_poses(model, image, [boxes[:0]])[0]['presence'].shape == (0,)

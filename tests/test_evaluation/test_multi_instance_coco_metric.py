@@ -263,3 +263,16 @@ def test_results_are_written_for_submission(pairs, ann_file, tmp_path):
     )
     rows = json.loads((tmp_path / 'out' / 'results.keypoints.json').read_text())
     assert len(rows) == 40 and len(rows[0]['keypoints']) == 51
+
+
+def test_presence_takes_the_place_of_the_decay(pairs, ann_file):
+    """Score times presence is what the same scores are without presence or decay."""
+    rng = np.random.default_rng(0)
+    samples, expected = noisy(pairs, 2, sigma=6), noisy(pairs, 2, sigma=6)
+    for data, same in zip(samples, expected):
+        presence = np.array([1, rng.uniform(0.1, 1)], 'f4')
+        data['pred_instances']['presence'] = presence
+        same['pred_instances']['keypoint_scores'] *= presence[:, None]
+    options = dict(ann_file=ann_file, score_mode='keypoint')
+    found = evaluate(samples, score_decay=0.5, **options)
+    assert found == evaluate(expected, score_decay=1.0, **options)

@@ -128,6 +128,21 @@ def test_heatmaps_of_any_batch_and_lambdas(tmp_path, where, num):
     )
 
 
+def test_presence_is_an_output(tmp_path):
+    model = estimator_config()
+    model['head']['presence'] = dict()
+    paths, file = export(tmp_path, model=model)
+    network = export_onnx.load_model(*paths)
+    image = picture()
+    expected = inference_topdown(network, image, BOXES)
+    presence = np.array([sample.pred_instances.presence for sample in expected])
+    scores = np.array([sample.pred_instances.keypoint_scores for sample in expected])
+    assert (presence[:, 0] == 1).all() and (presence[:, 1] < 1).all()
+    _, found = run_onnx.PoseModel(file)(image, BOXES)
+    tolerance = 1e-4 * np.abs(scores).max()
+    np.testing.assert_allclose(found, scores * presence[..., None], 0, tolerance)
+
+
 def test_lambdas_baked_in(tmp_path):
     args = ['--lambdas', '1', '0.25']
     _, file = export(tmp_path, *args, model=estimator_config('backbone', 2))

@@ -15,6 +15,7 @@ from ...datasets.num_keypoints import head_num_keypoints
 from ..lambdas import LambdaModule, configured_lambdas
 from ..losses.multi_instance_loss import MultiInstanceLoss
 from ..stock_checkpoint import move_stock_keys
+from .presence import Presence
 
 
 class SeveralPoses(dict):
@@ -77,11 +78,22 @@ class MIPNetHead(LambdaModule, BaseHead):
     Args:
         head (dict): Config of the stock head.
         num_instances (int): Instances N per box. Defaults to 2.
+        presence (dict, optional): Let the model say for each λ ≥ 1 whether there is
+            such a person. Arguments of :class:`Presence`, ``dict()`` for its defaults;
+            ``channels`` are the ``in_channels`` of the head. A row without a person
+            then trains this alone, not person 0 again. Defaults to None.
         init_cfg (dict, optional): Of :class:`mmengine.model.BaseModule`.
+
+    Raises:
+        ValueError: naming the config key, where the parts do not fit together.
     """
 
     def __init__(
-        self, head: ConfigType, num_instances: int = 2, init_cfg: Optional[dict] = None
+        self,
+        head: ConfigType,
+        num_instances: int = 2,
+        presence: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg)
         self._init_lambdas(num_instances, configured_lambdas(num_instances))
@@ -93,6 +105,28 @@ class MIPNetHead(LambdaModule, BaseHead):
         for name, module in self.head.named_modules():
             if isinstance(module, MultiInstanceLoss):
                 module.set_num_instances(num_instances, f'model.head.head.{name}')
+        self.presence = None if presence is None else self._build_presence(presence)
+
+    def _build_presence(self, presence: dict) -> Presence:
+        if self.num_instances == 1:
+            raise ValueError('model.head.presence is of λ ≥ 1, but num_instances is 1')
+        for name, module in self.head.named_modules():
+            if isinstance(module, MultiInstanceLoss) and not getattr(
+                module, 'use_target_weight', False
+            ):
+                raise ValueError(
+                    f'model.head.presence needs model.head.head.{name}.use_target_'
+                    'weight=True, to leave out the rows without a person'
+                )
+        channels = presence.get('channels', getattr(self.head, 'in_channels', None))
+        if isinstance(channels, (list, tuple)):
+            channels = channels[-1]
+        if channels is None:
+            raise ValueError(
+                f'model.head.presence.channels is needed: {type(self.head).__name__} '
+                'does not say how many channels its features have'
+            )
+        return Presence(**dict(presence, channels=channels))
 
     @property
     def decoder(self):
@@ -118,7 +152,7 @@ class MIPNetHead(LambdaModule, BaseHead):
             train_cfg (dict): passed to the stock head.
 
         Returns:
-            dict: what the stock head returns.
+            dict: what the stock head returns, and ``loss_presence``.
 
         Raises:
             ValueError: where the rows or the targets are not for N instances.
@@ -130,8 +164,19 @@ class MIPNetHead(LambdaModule, BaseHead):
         rows = [
             row for sample in batch_data_samples for row in self._unfold_sample(sample)
         ]
+        if self.presence is None:
+            with _numpy_precision(feats) as feats:
+                return self.head.loss(feats, rows, train_cfg)
+        targets = [s.gt_instances.target_instances for s in batch_data_samples]
+        present = np.concatenate(targets) == np.arange(self.num_instances)
+        for row, is_present in zip(rows, present.ravel()):
+            if not is_present:
+                weights = row.gt_instance_labels.keypoint_weights
+                row.gt_instance_labels.keypoint_weights = torch.zeros_like(weights)
+        present = torch.from_numpy(present).to(_first_level(feats).device)
+        loss = self.presence.loss(feats, present)
         with _numpy_precision(feats) as feats:
-            return self.head.loss(feats, rows, train_cfg)
+            return dict(self.head.loss(feats, rows, train_cfg), loss_presence=loss)
 
     def predict(
         self,
@@ -150,8 +195,10 @@ class MIPNetHead(LambdaModule, BaseHead):
         Returns:
             list[InstanceData] | tuple: B items, each of N rows with
             ``keypoints`` (N, K, 2) in pixels of the crop, ``keypoint_scores``
-            (N, K) and ``lambdas`` (N, ). With ``output_heatmaps`` also B
-            ``PixelData`` of ``heatmaps`` (N·K, h, w), instance by instance.
+            (N, K) and ``lambdas`` (N, ). Where the head has it also ``presence``
+            (N, ), the probability of such a person, 1 for λ = 0. With
+            ``output_heatmaps`` also B ``PixelData`` of ``heatmaps`` (N·K, h, w),
+            instance by instance.
 
         Raises:
             ValueError: where the rows are not for N instances, or the λ are in
@@ -176,6 +223,13 @@ class MIPNetHead(LambdaModule, BaseHead):
         if isinstance(preds, tuple):
             preds, fields = preds
         boxes = [self._group(preds[i : i + num]) for i in range(0, len(preds), num)]
+        if self.presence is not None:
+            lambdas = _first_level(feats).new_tensor(self.lambdas)
+            passes = feats if test_cfg.get('flip_test', False) else [feats]
+            presence = [self.presence.predict(each, lambdas) for each in passes]
+            presence = torch.stack(presence).mean(dim=0).cpu().numpy()
+            for box, each in zip(boxes, presence):
+                box.presence = each
         if fields is None:
             return boxes
         return boxes, [_concat(fields[i : i + num]) for i in range(0, len(fields), num)]

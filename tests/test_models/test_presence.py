@@ -1,0 +1,140 @@
+"""Whether there is a person for λ ≥ 1: what is learnt, and what is answered."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from torch.nn.functional import softplus
+
+from mipnet_mmpose import use_lambdas
+
+from ..conftest import estimator_config, head_config
+from .test_estimator import build, pair_folder, predict, train_batch
+
+__all__ = ['pair_folder']
+
+
+def with_presence(seed=0, instance_weights=None, num_instances=2, **test_cfg):
+    """A model, and the same one without presence."""
+    models = []
+    for presence in (dict(), None):
+        cfg = estimator_config('backbone', num_instances, **test_cfg)
+        cfg['head']['presence'] = presence
+        if instance_weights:
+            loss = cfg['head']['head']['loss']
+            loss = dict(
+                type='MultiInstanceLoss', loss=loss, instance_weights=instance_weights
+            )
+            cfg['head']['head'] = dict(cfg['head']['head'], loss=loss)
+        torch.manual_seed(seed)
+        models.append(MODELS.build(cfg))
+    models[0].load_state_dict(models[1].state_dict(), strict=False)
+    return models
+
+
+def losses(model, batch):
+    data = model.data_preprocessor(copy.deepcopy(batch), training=True)
+    return model.train()(**data, mode='loss')
+
+
+def test_loss_is_logistic_over_the_boxes(pair_folder):
+    """Two boxes have a second person, the third has none; logits are the bias."""
+    model, _ = with_presence()
+    model.head.presence.fc.weight.data.zero_()
+    model.head.presence.fc.bias.data.fill_(0.7)
+    loss = losses(model, train_batch(pair_folder, 2))['loss_presence']
+    b = torch.tensor(0.7)
+    expected = 1e-3 * (2 * softplus(-b) + softplus(b)) / 3
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_row_without_a_person_trains_presence_alone(pair_folder):
+    batch = train_batch(pair_folder, 2)
+    alone = {key: values[2:] for key, values in batch.items()}
+    model, _ = with_presence()
+    # the same with the loss of lambda = 1 left out
+    _, primary = with_presence(instance_weights=[1, 0])
+    found, expected = losses(model, alone), losses(primary, alone)
+    assert torch.equal(found['loss_kpt'], expected['loss_kpt'])
+
+
+def test_rows_with_a_person_have_the_loss_they_had(pair_folder):
+    batch = train_batch(pair_folder, 2)
+    pair = {key: values[:2] for key, values in batch.items()}
+    model, without = with_presence()
+    assert torch.equal(
+        losses(model, pair)['loss_kpt'], losses(without, pair)['loss_kpt']
+    )
+
+
+def test_presence_of_each_pose(pair_folder):
+    model, without = with_presence(num_instances=3)
+    for found, expected in zip(
+        predict(model, pair_folder), predict(without, pair_folder)
+    ):
+        poses = found.pred_instances
+        np.testing.assert_array_equal(
+            poses.keypoints, expected.pred_instances.keypoints
+        )
+        assert poses.presence.shape == (3,) and poses.presence[0] == 1
+        assert ((poses.presence[1:] > 0) & (poses.presence[1:] < 1)).all()
+        assert 'presence' not in expected.pred_instances
+
+
+def test_presence_of_other_lambdas(pair_folder):
+    model, _ = with_presence()
+    with use_lambdas(model, [1, 0]):
+        swapped = predict(model, pair_folder)
+    for sample, other in zip(predict(model, pair_folder), swapped):
+        np.testing.assert_allclose(
+            sample.pred_instances.presence,
+            other.pred_instances.presence[::-1],
+            rtol=1e-5,
+        )
+
+
+def test_flip_test_takes_the_mean(pair_folder):
+    """The flipped picture has another presence; both count."""
+    model, _ = with_presence(flip_test=True, flip_mode='heatmap')
+    model.eval()
+    calls = []
+    presence = model.head.presence
+    presence.register_forward_hook(lambda m, a, out: calls.append(out.sigmoid()))
+    for i, sample in enumerate(predict(model, pair_folder)):
+        plain, flipped = (call.reshape(-1, 2)[i, 1].item() for call in calls)
+        assert plain != flipped
+        assert sample.pred_instances.presence[1] == pytest.approx((plain + flipped) / 2)
+
+
+def test_stock_checkpoint_fills_all_but_mimbs_and_presence():
+    model, _ = with_presence()
+    report = model.load_state_dict(build(where=None).state_dict(), strict=False)
+    assert not report.unexpected_keys
+    assert {'mimbs.' in k or 'presence' in k for k in report.missing_keys} == {True}
+
+
+@pytest.mark.parametrize(
+    'num_instances, head, key',
+    [
+        (1, head_config(), 'num_instances'),
+        (
+            2,
+            dict(head_config(), loss=dict(type='KeypointMSELoss')),
+            'use_target_weight',
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(num_instances, head, key):
+    init_default_scope('mmpose')
+    with pytest.raises(ValueError, match=f'model.head.presence.*{key}'):
+        MODELS.build(
+            dict(
+                type='MIPNetHead',
+                head=head,
+                num_instances=num_instances,
+                presence=dict(),
+            )
+        )
