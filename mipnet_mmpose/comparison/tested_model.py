@@ -41,6 +41,7 @@ class TestedModel:
         keypoints (np.ndarray): in pixels of the image, (B, N, K, 2).
         keypoint_scores (np.ndarray): (B, N, K).
         lambdas (np.ndarray): (N, ).
+        presence (np.ndarray | None): (B, N), where the head has it.
 
     Raises:
         CompareError: where the checkpoint is not for the model, or the figures are
@@ -108,7 +109,8 @@ class TestedModel:
                 the metric's score decay.
 
         Returns:
-            list[dict]: COCO's results, each with the index of its ``box``.
+            list[dict]: COCO's results, each with the index of its ``box`` and its
+            ``presence``, if there is one.
         """
         metric = self.metric
         box = np.arange(len(self.images))
@@ -157,6 +159,8 @@ class TestedModel:
                     score=float(scores[row]),
                     bbox=[left, top, right - left, bottom - top],
                 )
+                if self.presence is not None:
+                    person['presence'] = float(self.presence[box[row], instance[row]])
                 people.append(person)
         return people
 
