@@ -1,0 +1,91 @@
+"""What the study on photographs trains, and how it counts whom a box finds."""
+
+from argparse import Namespace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ..conftest import load_tool, person
+
+runs = load_tool('photographs_runs')
+figures = load_tool('photographs_figures')
+
+SIGMAS = np.full(17, 0.05)
+
+
+@pytest.fixture
+def args(tmp_path):
+    (tmp_path / 'released.pth').touch()
+    names = ['a.json', 'b.json', 'test.json', 'images', 'weights.onnx']
+    a, b, test, images, weights = (tmp_path / name for name in names)
+    return Namespace(
+        train=[a, b],
+        test=test,
+        images=images,
+        weights=weights,
+        out=tmp_path,
+        seeds=2,
+        epochs=4,
+        device='cpu',
+    )
+
+
+def test_every_kind_is_trained_for_its_seeds(args):
+    plan = runs.planned_runs(args)
+    assert {run['kind'] for run in plan.values()} == set(runs.KINDS)
+    assert len(plan) == 1 + 2 * (len(runs.KINDS) - 1)
+    assert plan['longer-1'] == dict(kind='longer', epochs=6, seed=1)
+
+
+@pytest.mark.parametrize('kind', runs.KINDS)
+def test_config_of_each_kind(args, kind):
+    cfg = runs.run_config(args, dict(kind=kind, epochs=4, seed=1))
+    dataset = cfg.train_dataloader.dataset
+    is_mipnet = kind in ('paper', 'pasted', 'presence', 'slow')
+    assert dataset.get('num_instances') == (2 if is_mipnet else 1)
+    assert ('paste_people' in dataset) == (kind != 'paper')
+    assert (cfg.model.head.get('presence') is not None) == (
+        kind in ('presence', 'slow')
+    )
+    metric = 'MultiInstanceCocoMetric' if is_mipnet else 'CocoMetric'
+    assert cfg.test_evaluator.type == metric
+    if is_mipnet:
+        assert cfg.model.backbone.init == 'identity'
+        assert 'backbone.mimbs' in cfg.optim_wrapper.paramwise_cfg.custom_keys
+
+
+def fake(annotations, poses):
+    """People, and a model whose box of each has these poses."""
+    people = SimpleNamespace(
+        by_image={1: annotations}, owners=lambda images, boxes: annotations
+    )
+    model = SimpleNamespace(
+        images=[1] * len(annotations),
+        boxes=None,
+        keypoints=np.array(poses),
+        sigmas=SIGMAS,
+        metric=SimpleNamespace(use_area=True),
+    )
+    return people, model
+
+
+def keypoints(annotation):
+    return np.reshape(annotation['keypoints'], (17, 3))[:, :2]
+
+
+def test_a_box_that_answers_both_counts_once():
+    a, b = person(1, 1, 20, 10, 60, 90), person(2, 1, 35, 10, 60, 90)
+    ours, theirs = keypoints(a), keypoints(b)
+    people, model = fake([a, b], [[ours, theirs], [ours, ours]])
+    found = figures.whom_one_box_finds(people, model, 0.3)
+    assert found == {'boxes': 2, 'both': 1, 'own first': 1, 'other first': 1}
+    assert figures.whom_one_box_finds(people, model, 0.9)['boxes'] == 0
+
+
+def test_one_pose_is_not_two_persons():
+    """Two persons in the same place, one pose: it finds both, but not two of them."""
+    a, b = person(1, 1, 20, 10, 60, 90), person(2, 1, 20, 10, 60, 90)
+    b['keypoints'] = a['keypoints']
+    people, model = fake([a, b], [[keypoints(a)]] * 2)
+    assert figures.whom_one_box_finds(people, model, 0.3)['both'] == 0
