@@ -1,5 +1,6 @@
 """Pairs of overlapping people: one person of a photograph pasted onto another."""
 
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import List, Optional, Tuple
@@ -149,7 +150,10 @@ class PairMaker:
         return factor, corner, flip
 
     def _load(self, person):
-        path = self.folder / self.images[person['image_id']]['file_name']
+        name = self.images[person['image_id']]['file_name']
+        path = Path(os.path.abspath(self.folder / name))
+        if Path(os.path.abspath(self.folder)) not in path.parents:
+            raise OSError(f'the annotations name {path}, which is not in {self.folder}')
         image = cv2.imread(str(path))
         if image is None:
             raise OSError(f'{path} cannot be read as an image')

@@ -93,6 +93,16 @@ def test_file_without_names_of_keypoints_is_named(coco_folder, monkeypatch):
         make(monkeypatch, folder, 'pairs')
 
 
+def test_photographs_outside_of_the_folder_are_not_read(photographs, monkeypatch):
+    path = photographs / 'annotations.json'
+    data = json.loads(path.read_text())
+    for image in data['images']:
+        image['file_name'] = f'../{photographs.name}/../{image["file_name"]}'
+    path.write_text(json.dumps(data))
+    with pytest.raises(SystemExit, match='which is not in'):
+        make(monkeypatch, photographs, 'pairs', '--count', 1, *ALIKE)
+
+
 def test_mirrored_keypoints_change_sides():
     flip = _flip_indices(['nose', 'left_eye', 'right_eye'])
     assert np.array_equal(flip, [0, 2, 1])
