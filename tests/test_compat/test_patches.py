@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 
+import mmpose
 import pytest
 from mmengine.fileio import LocalBackend
+from mmengine.utils import digit_version
 
 from mipnet_mmpose.compat import PATCHES
 from mipnet_mmpose.compat.patches import MARK, replace_once, wanted_patches
@@ -35,7 +37,9 @@ def test_a_change_can_be_switched_off(value):
     environment = dict(os.environ, MIPNET_COMPAT=value, PYTHONPATH=str(REPO))
     output = subprocess.check_output([sys.executable, '-c', PROGRAM], env=environment)
     left = [name for name in PATCHED if f'-{name}' != value]
-    assert json.loads(output) in (left, [n for n in left if n != 'keypoint_converter'])
+    if digit_version(mmpose.__version__) < digit_version('1.3.0'):
+        left = [name for name in left if name != 'keypoint_converter']
+    assert json.loads(output) == left
 
 
 def test_names_of_changes_are_read(monkeypatch):
@@ -83,7 +87,6 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path):
 
 def test_every_change_is_in_the_table_of_the_docs():
     text = (REPO / 'docs' / 'reliability.md').read_text()
-    table = text.partition('## Changes to other packages')[2].partition('\n## ')[0]
-    assert [row.split('`')[1] for row in table.splitlines() if '| `' in row] == list(
-        PATCHES
-    )
+    section = text.partition('## Changes to other packages')[2].partition('\n## ')[0]
+    rows = [row for row in section.splitlines() if row.startswith('| `')]
+    assert [row.split('`')[1] for row in rows] == list(PATCHES)
