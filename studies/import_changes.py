@@ -109,16 +109,11 @@ def main():
     lines = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        module = next(
-            (m for m in sorted(modules, key=len, reverse=True)
-             if name.startswith(f'{m}.')), None)  # fmt: skip
-        if module is None or (old is None and name in sys.modules):
-            continue
-        if old is None and is_noise(name, new[0]):
-            continue
-        owner = name.rsplit('.', 1)[0]
-        if owner not in modules and owner not in before:
-            continue  # of a module that was not imported before
+        if old is None:
+            owner = name.rsplit('.', 1)[0]
+            imported = owner not in modules and owner not in before  # only now
+            if imported or name in sys.modules or is_noise(name, new[0]):
+                continue
         if old is None:
             lines.append(f'added    {name}')
         elif new is None:
