@@ -4,11 +4,14 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 from mmengine import load
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpose.evaluation.metrics import CocoMetric
 
+from ..datasets.dataset_files import check_config_files
 from ..datasets.image_paths import paths_outside
 from ..evaluation import MultiInstanceCocoMetric, score_poses, suppress_poses
+from ..evaluation.ground_truth import check_metric_config
 from ..evaluation.metric_configs import metric_configs
 from ..models.stock_checkpoint import load_whole_checkpoint
 
@@ -44,7 +47,8 @@ class TestedModel:
         presence (np.ndarray | None): (B, N), where the head has it.
 
     Raises:
-        CompareError: where the checkpoint is not for the model, or the figures are
+        CompareError: where a file of the test set cannot give a right result, the
+            checkpoint is not for the model, or the figures are
             not those of a ``CocoMetric``.
     """
 
@@ -53,6 +57,7 @@ class TestedModel:
     def __init__(self, name: str, cfg: Config, folder: Path):
         file = folder / f'{name}.pkl'
         dump = dict(type='DumpResults', out_file_path=str(file))
+        _check_files(name, cfg)
         cfg.test_evaluator = [*evaluators(cfg), dump]
         runner = Runner.from_cfg(cfg)
         outside = paths_outside(runner.test_dataloader.dataset)
@@ -163,6 +168,18 @@ class TestedModel:
                     person['presence'] = float(self.presence[box[row], instance[row]])
                 people.append(person)
         return people
+
+
+def _check_files(name: str, cfg: Config) -> None:
+    """Before the test: whether its result could be right."""
+    dataset = cfg.test_dataloader.dataset
+    try:
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpose')):
+            check_config_files(dataset, 'test_dataloader.dataset')
+            for metric in evaluators(cfg):
+                check_metric_config(metric, dataset)
+    except ValueError as error:
+        raise CompareError(f'--{name}: {error}') from error
 
 
 def rows_by_key(keys: Sequence) -> Dict[object, np.ndarray]:

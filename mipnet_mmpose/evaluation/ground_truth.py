@@ -13,7 +13,7 @@ from mmpose.evaluation.metrics import (
 )
 from mmpose.registry import DATASETS, METRICS
 
-from ..datasets.annotation_file import check_annotations, check_ground_truth
+from ..datasets.annotation_file import check_annotations, check_ground_truth, load_json
 from ..datasets.unwrap import dataset_with_metainfo, is_wrapper
 
 
@@ -58,6 +58,8 @@ def check_metric_config(metric: dict, dataset: dict) -> None:
         metainfo = parse_pose_metainfo(dataset['metainfo'])
     else:
         metainfo = DATASETS.build(dict(dataset, pipeline=[], lazy_init=True)).metainfo
+    if metric.get('ann_file'):  # a stock metric would stop with a bare KeyError
+        check_annotations(load_json(metric['ann_file']), metric['ann_file'])
     built = METRICS.build(metric)
     built.dataset_meta = copy.deepcopy(metainfo)  # a gt_converter changes it
     check_metric(built)

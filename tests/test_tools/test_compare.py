@@ -291,3 +291,17 @@ def test_wrong_input_is_named(models, tmp_path):
         run_compare(dict(models, mipnet=models['baseline']))
     with pytest.raises(SystemExit, match='--baseline: .*several poses'):
         run_compare(dict(models, baseline=models['mipnet']))
+
+
+def test_files_that_cannot_be_right_are_named(models):
+    file = models['folder'] / 'annotations.json'
+    boxes = models['folder'] / 'boxes.json'
+    boxes.write_text(json.dumps([dict(image_id=0, category_id=1, bbox=[1, 2, 30, 40])]))
+    with pytest.raises(SystemExit, match='--baseline: .*boxes.json: .* has no score'):
+        run_compare(models, '--boxes', str(boxes))
+    content = json.loads(file.read_text())
+    for annotation in content['annotations']:
+        annotation['area'] = 0
+    file.write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match='--baseline: .*annotations.json: all 30'):
+        run_compare(models)
