@@ -46,6 +46,7 @@ from mipnet_mmpose.datasets.unwrap import (
 )
 from mipnet_mmpose.evaluation.boxes import largest_ious
 from mipnet_mmpose.evaluation.ground_truth import check_metric_config
+from mipnet_mmpose.evaluation.metric_configs import metric_configs
 from mipnet_mmpose.visualization import picture_grid
 from mipnet_mmpose.visualization.draw_targets import choose_samples, draw_targets
 from mipnet_mmpose.whole_files import written_whole
@@ -195,19 +196,14 @@ def check_files(report, key, cfg):
 
 def check_evaluator(report, key, evaluator, dataset):
     """Look at the annotations of the metrics, which ``dataset`` describes."""
-    if isinstance(evaluator, (list, tuple)):
-        for i, metric in enumerate(evaluator):
-            check_evaluator(report, f'{key}.{i}', metric, dataset)
-    elif evaluator and 'metrics' in evaluator:
-        inner = evaluator.get('datasets') or [dataset] * len(evaluator['metrics'])
-        for i, (metric, one) in enumerate(zip(evaluator['metrics'], inner)):
-            check_evaluator(report, f'{key}.metrics.{i}', metric, one)
-    elif evaluator:
-        path = evaluator.get('ann_file')
-        if path and not report.file(f'{key}.ann_file', path):
-            return
-        with report.attempt(key), contextlib.redirect_stdout(io.StringIO()):
-            check_metric_config(evaluator, dataset)
+    several = isinstance(evaluator, dict) and evaluator.get('datasets')
+    found = metric_configs(evaluator, key)
+    found = [(k, metric) for k, metric in found if not k.endswith('.metric')]
+    for (k, metric), one in zip(found, several or [dataset] * len(found)):
+        path = metric.get('ann_file')
+        if not path or report.file(f'{k}.ann_file', path):
+            with report.attempt(k), contextlib.redirect_stdout(io.StringIO()):
+                check_metric_config(metric, one)
 
 
 def check_as_coco(report, cfg):

@@ -86,8 +86,7 @@ def _metainfo_num_keypoints(dataset: dict) -> Optional[int]:
         return parse_pose_metainfo(dataset['metainfo'])['num_keypoints']
     if _kind(dataset) is None:
         return None
-    stock = DATASETS.build(dict(dataset, pipeline=[], lazy_init=True))
-    return stock.metainfo['num_keypoints']
+    return _unread(dataset).metainfo['num_keypoints']
 
 
 def _annotated_num_keypoints(dataset: dict) -> tuple:
@@ -99,13 +98,20 @@ def _annotated_num_keypoints(dataset: dict) -> tuple:
         for method in ('_load_annotations', 'parse_data_info')
     ):
         return None, dataset.get('ann_file')
-    path = DATASETS.build(dict(dataset, pipeline=[], lazy_init=True)).ann_file
+    path = _unread(dataset).ann_file
     if not os.path.isfile(path) or not os.path.getsize(path):
         return None, path
     with open(path, 'rb') as stream:
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
             found = re.search(rb'"keypoints"\s*:\s*\[([-+.\deE,\s]+)\]', content)
             return found and len(found[1].split(b',')) // 3, path
+
+
+def _unread(dataset: dict) -> BaseCocoStyleDataset:
+    """Without its file, and not in test mode: that tells every metric of the file."""
+    left_out = ('bbox_file', 'test_mode')
+    rest = {key: value for key, value in dataset.items() if key not in left_out}
+    return DATASETS.build(dict(rest, pipeline=[], lazy_init=True))
 
 
 def _kind(dataset: dict) -> Optional[type]:

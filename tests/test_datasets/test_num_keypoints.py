@@ -5,6 +5,7 @@ import json
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 from mmpose.registry import DATASETS, METRICS
 
@@ -66,6 +67,14 @@ def test_mipnetify_names_all_three(coco_folder, numbers):
         r'\(.*annotations.json\)',
     ):
         mipnetify(cfg)
+
+
+def test_metrics_are_told_of_no_file(coco_folder):
+    """A dataset in test mode names its file to every metric of the process."""
+    cfg = config(coco_folder, 17, 17, 17)
+    cfg.train_dataloader.dataset.update(test_mode=True, bbox_file='boxes.json')
+    check_num_keypoints(cfg)
+    assert MessageHub.get_current_instance().get_info('points_ann_file') is None
 
 
 @pytest.mark.parametrize('num', [5, 17])

@@ -22,7 +22,7 @@ from ..conftest import (
 )
 
 tool = load_tool('mipnetify')
-stock_configs = load_tool('stock_configs')
+stock_configs = load_tool('stock_config_check')
 DRY_RUNS = {}
 CHANGED = {
     'custom_imports',
