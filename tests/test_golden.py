@@ -126,6 +126,7 @@ def made_up_targets(seed, batch):
     return torch.from_numpy(heatmaps), torch.from_numpy(weights)
 
 
+@pytest.mark.slow
 def test_one_training_step_is_the_authors(golden_dir):
     """Their loss has a factor of 0.5 that ``KeypointMSELoss`` has not."""
     net, weights = build(golden_dir, 'hrnet_w8')

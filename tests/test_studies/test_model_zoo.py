@@ -1,5 +1,9 @@
 """The metafiles and the tables of the model zoo."""
 
+import json
+
+import numpy as np
+import pytest
 import torch
 import yaml
 from mmengine.config import Config
@@ -50,6 +54,26 @@ def test_counts_are_those_of_the_design():
     assert round(small['FLOPs'] / small['Baseline FLOPs'], 2) == 1.38
     large = counts['td-hm_mipnet-hrnet-w48_8xb32-210e_coco-384x288']
     assert round(large['FLOPs'] / large['Baseline FLOPs'], 2) == 1.42
+
+
+AUTHORS = dict(
+    hrnet_w32='td-hm_mipnet-hrnet-w32_8xb64-210e_coco-256x192',
+    hrnet_w48='td-hm_mipnet-hrnet-w48_8xb32-210e_coco-384x288',
+    resnet50='td-hm_mipnet-res50_8xb64-210e_coco-256x192',
+)
+
+
+@pytest.mark.parametrize('network', AUTHORS)
+def test_parameters_are_as_many_as_the_authors(golden_dir, network):
+    shapes = json.loads((golden_dir / f'{network}.keys.json').read_text())
+    statistics = ('running_mean', 'running_var', 'num_batches_tracked')
+    expected = sum(
+        int(np.prod(shape))
+        for key, shape in shapes.items()
+        if not key.endswith(statistics)
+    )
+    counts = {model['Name']: model['Metadata'] for model in models()}
+    assert counts[AUTHORS[network]]['Parameters'] == expected
 
 
 def test_counts_are_of_the_models_of_today():
