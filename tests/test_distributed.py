@@ -257,6 +257,6 @@ def test_ranks_and_their_workers_map_one_sibling_index(folder):
     ]
     assert len({process for process, _, _ in seen}) == RANKS * WORKERS
     names = {name for _, files, _ in seen for name in files}
-    assert len(names) == 4  # keypoints, visibility, order, ends
+    assert len(names) == 5  # box centres, keypoints, visibility, order, ends
     for _, files, owned in seen:
         assert set(files) == names and owned == [False, False]
