@@ -45,8 +45,7 @@ def check_dataset_files(dataset: BaseDataset, key: str) -> None:
 def check_as_ground_truth(dataset: BaseDataset) -> None:
     """Check that ``CocoMetric`` could evaluate what a ``CocoDataset`` reads.
 
-    A file without annotations is for ``format_only`` and passes. One with
-    ``crowdIndex`` is evaluated as CrowdPose's.
+    A file without annotations is for ``format_only`` and passes.
 
     Raises:
         ValueError: as :func:`check_ground_truth`.
@@ -55,8 +54,7 @@ def check_as_ground_truth(dataset: BaseDataset) -> None:
         content = load_json(dataset.ann_file)
         if content.get('annotations'):
             fields = dict(keypoints=dataset.metainfo['num_keypoints'])
-            crowd = 'crowdIndex' in content['images'][0]
-            check_ground_truth(content, dataset.ann_file, fields, not crowd, crowd)
+            check_ground_truth(content, dataset.ann_file, fields)
 
 
 def _check_bbox_file(dataset: BaseCocoStyleDataset, content: dict) -> None:

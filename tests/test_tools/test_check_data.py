@@ -317,7 +317,7 @@ def spoiled(coco_folder, **changes):
     for one in people:
         one.update(changes)
     people = [{k: v for k, v in one.items() if v is not None} for one in people]
-    return coco_folder(people)
+    return coco_folder(people, crowdIndex=0.4)
 
 
 @pytest.mark.parametrize(
@@ -327,6 +327,7 @@ def spoiled(coco_folder, **changes):
         (dict(area=0), 'all 3 annotations have an area of less'),
         (dict(area=None), 'id 1 has no area'),
         (dict(category_id=5), 'category_id 5, categories has id 1'),
+        (dict(area=[900]), r'id 1: area is \[900\]'),
         (dict(keypoints=[9, 9, 2] * 5), 'have 5 keypoints'),
     ],
 )
@@ -344,6 +345,13 @@ def test_what_cannot_be_right_is_named(
     Config(cfg).dump(folder / 'config.py')
     status, output = check(folder / 'config.py', capsys, '--samples', 0)
     assert status == 1 and re.search(f'ERROR .*annotations.json: .*{message}', output)
+
+
+@pytest.mark.parametrize('key', ['iscrowd', 'num_keypoints'])
+def test_what_nobody_needs_may_be_missing(coco_folder, capsys, key):
+    folder = spoiled(coco_folder, **{key: None})
+    path = config(folder, coco_dataset_config(folder, train_pipeline()))
+    assert check(path, capsys, '--samples', 0)[0] == 0
 
 
 def test_areas_are_not_asked_for_where_no_metric_does(coco_folder, capsys):
