@@ -9,6 +9,7 @@ from torch import nn
 from ..models.heads.mipnet_head import MIPNetHead
 from ..models.lambdas import FoldingModule
 from ..models.mimb import MIMB
+from ..models.stock_checkpoint import check_mimbs_loaded
 
 # of the largest learning rate; at or below it MIMBs learn far slower than the rest
 SLOW = 0.1
@@ -23,13 +24,15 @@ class MIPNetCheckHook(Hook):
       frozen, left out of the optimizer, or have a tenth of the largest learning rate
       or less, such as by ``paramwise_cfg=dict(custom_keys={'backbone':
       dict(lr_mult=0)})`` with the MIMBs inside the backbone.
+    - A test needs trained MIMBs: a checkpoint without them is an error.
 
     Example::
 
         custom_hooks = [dict(type='MIPNetCheckHook')]
 
     Raises:
-        ValueError: where a stock head follows MIMBs.
+        ValueError: where a stock head follows MIMBs, or the checkpoint of a test has
+            no MIMBs.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -72,6 +75,16 @@ class MIPNetCheckHook(Hook):
                 "them their own, custom_keys={'backbone.mimbs': dict(lr_mult=1)} or "
                 "'neck.mimbs'"
             )
+
+    def after_train(self, runner: Runner) -> None:
+        """Forget what the training started from."""
+        for module in runner.model.modules():
+            if isinstance(module, MIMB):
+                module.was_loaded = None
+
+    def before_test(self, runner: Runner) -> None:
+        """Check the checkpoint."""
+        check_mimbs_loaded(runner.model, runner._load_from)
 
 
 def _learning_rates(optim_wrapper) -> Dict[int, float]:

@@ -68,3 +68,15 @@ def test_stock_head_behind_mimbs_is_refused(where):
         run(model)
     run(MODELS.build(estimator_config(where=where)))
     run(MODELS.build(estimator_config(where=None)))
+
+
+def test_checkpoint_without_mimbs_is_refused_for_a_test_but_not_after_a_training():
+    model = MODELS.build(estimator_config())
+    stock = MODELS.build(estimator_config(where=None))
+    model.load_state_dict(stock.state_dict(), strict=False)
+    runner = SimpleNamespace(model=model, _load_from='stock.pth')
+    hook = HOOKS.build(dict(type='MIPNetCheckHook'))
+    with pytest.raises(ValueError, match=r'stock.pth has no weights for .* MIMBs'):
+        hook.before_test(runner)
+    hook.after_train(runner)
+    hook.before_test(runner)
