@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import os
+import re
 import shutil
 import sys
 import time
@@ -59,6 +60,8 @@ LINKS = {
         'annotations/ochuman_coco_format_test_range_0.00_1.00.json': (
             'ochuman/test_ochuman.json'
         ),
+        'annotations/ochuman_pose_val.json': 'ochuman/test_ochuman.json',
+        'annotations/ochuman_pose_test.json': 'ochuman/test_ochuman.json',
         'images': 'ochuman',
     },
 }
@@ -137,7 +140,8 @@ def title(config):
 
 def trained_config(config):
     """The config whose weights a config is tested with."""
-    coco = config.parents[1] / 'coco' / config.name.replace('_ochuman-', '_coco-')
+    name = re.sub('_ochuman-(pose-)?', '_coco-', config.name)
+    coco = config.parents[1] / 'coco' / name
     return coco if config.parent.name == 'ochuman' and coco.is_file() else config
 
 

@@ -95,7 +95,8 @@ def plain(tree):
 
 def stock_config(path, dataset=None):
     """The config of MMPose that one of ours stands beside."""
-    name = re.sub(r'mipnet-|ft-|n\d-', '', path.name).replace('-20e_', '-210e_')
+    name = re.sub(r'mipnet-|ft-|n\d-|(?<=ochuman-)pose-', '', path.name)
+    name = name.replace('-20e_', '-210e_')
     dataset = dataset or path.parent.name
     return STOCK / dataset / name.replace(f'_{path.parent.name}-', f'_{dataset}-')
 
@@ -153,14 +154,17 @@ def test_data_and_boxes_are_mmposes(path):
 @by_name([path for path in PAPER if path.parent.name == 'ochuman'])
 def test_ochuman_tests_what_coco_trains(path):
     cfg = load(path)
-    coco = load(REPO / 'configs' / 'coco' / path.name.replace('_ochuman-', '_coco-'))
+    name = re.sub('_ochuman-(pose-)?', '_coco-', path.name)
+    coco = load(REPO / 'configs' / 'coco' / name)
     assert cfg.model == coco.model
     assert cfg.train_dataloader == coco.train_dataloader
     for split in ('val', 'test'):
         dataset = cfg[f'{split}_dataloader'].dataset
         assert (dataset.type, dataset.bbox_file) == ('OCHumanDataset', None)
         assert dataset.ann_file == (
-            f'annotations/ochuman_coco_format_{split}_range_0.00_1.00.json'
+            f'annotations/ochuman_pose_{split}.json'
+            if '_ochuman-pose-' in path.name
+            else f'annotations/ochuman_coco_format_{split}_range_0.00_1.00.json'
         )
         assert dataset.data_prefix == dict(img='images/')
 
@@ -220,10 +224,7 @@ def test_warm_start_takes_the_weights_of_its_baseline(path):
     metafile = yaml.safe_load((STOCK / dataset / f'{family}_{dataset}.yml').read_text())
     listed = {model['Name']: model['Weights'] for model in metafile['Models']}
     name = stock_config(path).stem
-    if name == 'td-hm_res101_8xb32-210e_coco-384x288':
-        assert '256x192' in listed[name]  # MMPose's mistake; see our config
-    else:
-        assert cfg.load_from == listed[name]
+    assert cfg.load_from == listed[name]
 
 
 def test_weights_of_mmpose_0_warm_start_lambda_0(tmp_path):

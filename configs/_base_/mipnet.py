@@ -4,7 +4,7 @@
 #     --cfg-options test_dataloader.dataset.bbox_file=None
 custom_imports = dict(imports=['mipnet_mmpose'])
 
-# instances per box
+# instances per box; loss and metric find them by themselves
 num_instances = 2
 
 # model settings
@@ -25,7 +25,6 @@ mimb_resnet = dict(
     num_instances=num_instances,
 )
 mipnet_head = dict(type='MIPNetHead', num_instances=num_instances)
-mipnet_loss = dict(type='MultiInstanceLoss', num_instances=num_instances)
 
 # pipelines
 random_bbox_transform = dict(
@@ -44,7 +43,6 @@ mipnet_dataset = dict(type='MultiInstanceDataset', num_instances=num_instances)
 # evaluators
 mipnet_metric = dict(
     type='MultiInstanceCocoMetric',
-    num_instances=num_instances,
     keypoint_score_thr=0.2,
     score_decay=0.5,
     nms_mode='oks_nms',

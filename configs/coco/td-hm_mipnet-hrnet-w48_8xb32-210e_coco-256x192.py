@@ -9,14 +9,7 @@ optim_wrapper = dict(optimizer=dict(lr=1e-3))
 # model settings
 model = dict(
     backbone=dict(_delete_=True, backbone=_base_.model.backbone, **_base_.mimb_hrnet),
-    head=dict(
-        _delete_=True,
-        head=dict(
-            _base_.model.head,
-            loss=dict(loss=_base_.model.head.loss, **_base_.mipnet_loss),
-        ),
-        **_base_.mipnet_head,
-    ),
+    head=dict(_delete_=True, head=_base_.model.head, **_base_.mipnet_head),
 )
 
 # pipelines

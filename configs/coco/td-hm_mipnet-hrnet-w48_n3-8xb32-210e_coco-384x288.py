@@ -6,15 +6,8 @@ num_instances = 3
 # model settings
 model = dict(
     backbone=dict(num_instances=num_instances),
-    head=dict(
-        num_instances=num_instances,
-        head=dict(loss=dict(num_instances=num_instances)),
-    ),
+    head=dict(num_instances=num_instances),
 )
 
 # data loaders
 train_dataloader = dict(dataset=dict(num_instances=num_instances))
-
-# evaluators
-val_evaluator = dict(num_instances=num_instances)
-test_evaluator = val_evaluator

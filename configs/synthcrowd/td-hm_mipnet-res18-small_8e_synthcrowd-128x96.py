@@ -20,14 +20,7 @@ model = dict(
         _delete_=True,
         type='MIPNetHead',
         num_instances=num_instances,
-        head=dict(
-            _base_.model.head,
-            loss=dict(
-                type='MultiInstanceLoss',
-                num_instances=num_instances,
-                loss=_base_.model.head.loss,
-            ),
-        ),
+        head=_base_.model.head,
     ),
 )
 
@@ -43,5 +36,5 @@ train_dataloader = dict(
 )
 
 # evaluators
-val_evaluator = dict(type='MultiInstanceCocoMetric', num_instances=num_instances)
+val_evaluator = dict(type='MultiInstanceCocoMetric')
 test_evaluator = val_evaluator

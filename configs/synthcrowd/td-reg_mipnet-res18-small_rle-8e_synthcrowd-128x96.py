@@ -36,5 +36,5 @@ train_dataloader = dict(
 )
 
 # evaluators
-val_evaluator = dict(type='MultiInstanceCocoMetric', num_instances=num_instances)
+val_evaluator = dict(type='MultiInstanceCocoMetric')
 test_evaluator = val_evaluator
