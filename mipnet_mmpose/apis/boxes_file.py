@@ -14,8 +14,8 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Union
 import numpy as np
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
-from ..datasets.annotation_file import load_json
 from ..datasets.detection_file import check_detections
+from ..datasets.json_file import load_json
 from .images import VideoFrames
 
 

@@ -7,35 +7,13 @@ the reader leaves out, with a count, and raises a ``ValueError`` that names file
 key otherwise. Keys that nobody reads are not looked at.
 """
 
-import gc
 import itertools
-import json
 import logging
 from collections import Counter
 from typing import Any, Dict, List, NoReturn, Optional, Sequence
 
 import numpy as np
-from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
-
-
-def load_json(path: str) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        ValueError: where it is none.
-        OSError: where it cannot be read.
-    """
-    collects = gc.isenabled()
-    with get_local_path(str(path)) as local_path, open(local_path, 'rb') as stream:
-        gc.disable()  # no garbage comes of it, and looking for some takes twice as long
-        try:
-            return json.load(stream)
-        except ValueError as error:  # of JSON or of the text's encoding
-            raise ValueError(f'{path}: this is not a JSON file ({error})') from error
-        finally:
-            if collects:
-                gc.enable()
 
 
 def check_annotations(content: Any, path: str) -> None:

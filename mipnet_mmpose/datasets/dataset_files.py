@@ -11,9 +11,9 @@ from .annotation_file import (
     check_annotations,
     check_ground_truth,
     check_persons,
-    load_json,
 )
 from .detection_file import check_detections
+from .json_file import load_json
 from .unwrap import stock_dataset_configs
 
 

@@ -13,7 +13,8 @@ from mmpose.evaluation.metrics import (
 )
 from mmpose.registry import DATASETS, METRICS
 
-from ..datasets.annotation_file import check_annotations, check_ground_truth, load_json
+from ..datasets.annotation_file import check_annotations, check_ground_truth
+from ..datasets.json_file import load_json
 from ..datasets.unwrap import dataset_with_metainfo, is_wrapper
 
 

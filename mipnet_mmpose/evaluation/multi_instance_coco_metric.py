@@ -10,7 +10,8 @@ from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 from xtcocotools.coco import COCO
 
-from ..datasets.annotation_file import check_annotations, load_json
+from ..datasets.annotation_file import check_annotations
+from ..datasets.json_file import load_json
 from .coco_keypoint_eval import CocoKeypointEval
 from .ground_truth import check_metric, check_pose
 from .merge_poses import score_poses, suppress_poses

@@ -11,8 +11,8 @@ from mipnet_mmpose.datasets.annotation_file import (
     check_annotations,
     check_ground_truth,
     check_persons,
-    load_json,
 )
+from mipnet_mmpose.datasets.json_file import load_json
 
 from ..conftest import coco_dataset_config, person, train_pipeline
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from mmpose.registry import DATASETS, METRICS
 
-from mipnet_mmpose.datasets.annotation_file import load_json
 from mipnet_mmpose.datasets.detection_file import check_detections
+from mipnet_mmpose.datasets.json_file import load_json
 
 from ..conftest import coco_dataset_config, person, val_pipeline
 
