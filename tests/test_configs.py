@@ -114,6 +114,8 @@ def test_config_adds_mipnet_to_mmposes_baseline_and_nothing_else(path):
             )
     stock = load(stock_path)
 
+    hooks = [hook.type for hook in cfg.custom_hooks]
+    assert hooks == [*(h.type for h in stock.custom_hooks), 'MIPNetCheckHook']
     model = stock_model(cfg.model)
     model.head.out_channels = stock.model.head.out_channels
     if path in WARM_STARTS:

@@ -3,6 +3,9 @@ _base_ = [
     '../_base_/mipnet.py',
 ]
 
+# hooks
+custom_hooks = [*_base_.custom_hooks, dict(type='MIPNetCheckHook')]
+
 # optimizer
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 
