@@ -11,6 +11,7 @@ import mmpose
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 
 import mipnet_mmpose  # noqa: F401 (registers the plugin)
@@ -40,8 +41,12 @@ def _shared(variable, folder):
 
 @pytest.fixture(autouse=True)
 def mmpose_scope():
-    """Names of MMPose's registries, whatever a test before built from mmdet."""
+    """Names of MMPose's registries, whatever a test before built from mmdet.
+
+    And no annotation file: a dataset in test mode names its own to all metrics.
+    """
     init_default_scope('mmpose')
+    MessageHub._instance_dict.clear()
 
 
 @pytest.fixture

@@ -66,14 +66,7 @@ def adapt(cfg, official):
     backbone.insert = official.insert
     head.head.out_channels = official.num_keypoints
     cfg.num_instances = official.num_instances
-    for part in (
-        backbone,
-        head,
-        head.head.loss,
-        cfg.train_dataloader.dataset,
-        cfg.val_evaluator,
-        cfg.test_evaluator,
-    ):
+    for part in (backbone, head, cfg.train_dataloader.dataset):
         part.num_instances = official.num_instances
     if official.family == 'HRNet' and head.head.in_channels != official.size:
         for n in (2, 3, 4):
