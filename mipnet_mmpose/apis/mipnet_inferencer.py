@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 from mmpose.apis.inferencers import Pose2DInferencer
-from mmpose.evaluation.functional import nearby_joints_nms, nms
+from mmpose.evaluation.functional.nms import nearby_joints_nms, nms
 from mmpose.registry import INFERENCERS, VISUALIZERS
 from mmpose.structures import PoseDataSample, split_instances
 from mmpose.visualization import PoseLocalVisualizer
