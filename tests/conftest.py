@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import cv2
+import mmengine
 import mmpose
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
+from mmengine.utils import digit_version
 
 import mipnet_mmpose  # noqa: F401 (registers the plugin)
 
@@ -83,6 +85,12 @@ def stock_config_file(name):
 def needs_registered(registry, name):
     if registry.get(name) is None:
         pytest.skip(f'MMPose {mmpose.__version__} has no {name}')
+
+
+needs_array_metainfo = pytest.mark.skipif(
+    digit_version(mmengine.__version__) < digit_version('0.10.0'),
+    reason='this MMEngine cannot join datasets with arrays in their metainfo',
+)
 
 
 def hrnet_config(width=8, modules=1, blocks=1):

@@ -14,7 +14,7 @@ from mipnet_mmpose import COLORS, MIPNetInferencer, estimate_poses
 
 # isort: split
 from mmpose.apis import MMPoseInferencer, inference_topdown, init_model
-from mmpose.evaluation.functional import nearby_joints_nms, nms
+from mmpose.evaluation.functional.nms import nearby_joints_nms, nms
 
 from .conftest import pose_config
 

@@ -9,9 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
+import mmpose
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.utils import digit_version
 
 from mipnet_mmpose.mipnetify import mipnetify
 
@@ -133,4 +135,7 @@ def test_browse_dataset_shows_a_mipnets_training_data(
     runpy.run_path(script, run_name='__main__')
     pictures = [cv2.imread(str(file)) for file in Path(out).iterdir()]
     heatmaps_below = dict(transformed=(256, 96, 3), original=(120, 160, 3))[mode]
-    assert [picture.shape for picture in pictures] == [heatmaps_below] * 2
+    # MMPose 1.1 names a picture after its image alone
+    old = digit_version(mmpose.__version__) < digit_version('1.2')
+    num = 1 if old and mode == 'original' else 2
+    assert [picture.shape for picture in pictures] == [heatmaps_below] * num

@@ -9,7 +9,12 @@ from mmpose.registry import DATASETS
 
 from mipnet_mmpose.datasets.paste_people import PastePeople
 
-from ..conftest import coco_dataset_config, person, train_pipeline
+from ..conftest import (
+    coco_dataset_config,
+    needs_array_metainfo,
+    person,
+    train_pipeline,
+)
 
 SIZE = (320, 240)
 
@@ -228,6 +233,7 @@ def test_one_instance_per_box_is_pasted_on_too(crowd):
     assert sum(differ) >= 4
 
 
+@needs_array_metainfo
 def test_donors_come_from_the_dataset_beside_it(crowd):
     masks = coco_dataset_config(crowd, train_pipeline(augment=False))
     none = dict(masks, indices=[0])

@@ -14,7 +14,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 from mmpose.registry import DATASETS, TRANSFORMS
 
-from ..conftest import coco_dataset_config, person
+from ..conftest import coco_dataset_config, needs_registered, person
 from .test_multi_instance_dataset import REGRESSION, targets
 
 PEOPLE = [person(1, 1, 40, 30, 50, 60), person(2, 1, 50, 35, 50, 60)]
@@ -241,6 +241,7 @@ def test_two_codecs_after_one_another_have_their_targets(folder):
 
 
 def test_colours_may_change(folder):
+    needs_registered(TRANSFORMS, 'YOLOXHSVRandomAug')
     still = [
         dict(type='YOLOXHSVRandomAug'),
         dict(type='PhotometricDistortion'),

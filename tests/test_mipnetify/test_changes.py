@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpose.evaluation.metrics import CocoMetric
+from mmpose.registry import EVALUATORS
 
 from mipnet_mmpose.mipnetify import changes, config_text, mipnet_changes, mipnetify
 from mipnet_mmpose.mipnetify.places import MIMB_PLACES, parse_place
@@ -17,6 +18,7 @@ from ..conftest import (
     coco_dataset_config,
     estimator_config,
     load_tool,
+    needs_registered,
     stock_config_file,
     train_pipeline,
 )
@@ -197,6 +199,8 @@ def test_metrics_in_a_list_are_mapped_one_by_one():
 @pytest.mark.parametrize('form', ['one', 'list', 'alone', 'Evaluator', 'Multi', 'dump'])
 def test_every_form_of_evaluator_is_built_with_metrics_for_n_poses(form, tmp_path):
     """As mmengine's runner builds it, from the config file that the tool writes."""
+    if form == 'Multi':
+        needs_registered(EVALUATORS, 'MultiDatasetEvaluator')
     coco, auc = dict(type='CocoMetric'), dict(type='mmpose.AUC')
     dump = dict(type='DumpResults', out_file_path='x.pkl')
     evaluator = dict(
