@@ -1,3 +1,4 @@
+import copy
 import functools
 import os
 import warnings
@@ -163,7 +164,9 @@ class MIPNetInferencer(Pose2DInferencer):
             warnings.warn(f'{", ".join(of_3d)}: only for 3D poses', stacklevel=2)
             kwargs = {k: v for k, v in kwargs.items() if k not in of_3d}
         self._skipped = Skipped()
-        self._names, self._saved = {}, iter(())
+        self._names = {}
+        # MMPose's older name
+        return_datasamples = kwargs.pop('return_datasample', return_datasamples)
         self._video_input = False
         try:
             yield from super().__call__(
@@ -263,25 +266,15 @@ class MIPNetInferencer(Pose2DInferencer):
     ) -> Optional[List[Optional[np.ndarray]]]:
         """See ``Pose2DInferencer.visualize``; ``None`` for an unreadable image."""
         readable = [i for i, image in enumerate(inputs) if image is not None]
-        self._saved = iter([preds[i] for i in readable])
-        drawings = super().visualize(
-            [inputs[i] for i in readable], [preds[i] for i in readable], **kwargs
-        )
+        # the stock inferencer names a picture after the path of its image
+        named = [copy.copy(preds[i]) for i in readable]
+        for pred in named:
+            pred.set_metainfo(dict(img_path=self._output_names(pred)[0]))
+        drawings = super().visualize([inputs[i] for i in readable], named, **kwargs)
         if not drawings:
             return drawings
         drawings = dict(zip(readable, drawings))
         return [drawings.get(i) for i in range(len(inputs))]
-
-    def save_visualization(
-        self,
-        visualization: np.ndarray,
-        vis_out_dir: str,
-        img_name: Optional[str] = None,
-    ) -> None:
-        """See the stock inferencer; images of one name get a picture each."""
-        pred = next(self._saved)
-        img_name, _ = self._output_names(pred)
-        super().save_visualization(visualization, vis_out_dir, img_name)
 
     def _output_names(self, pred: PoseDataSample) -> Tuple[str, str]:
         """Names of the picture and of the predictions."""
@@ -296,11 +289,8 @@ class MIPNetInferencer(Pose2DInferencer):
         visualization: Optional[List[Optional[np.ndarray]]],
         return_datasamples: bool = False,
         pred_out_dir: str = '',
-        return_datasample: Optional[bool] = None,
     ) -> Dict[str, list]:
         """Give the people as dicts and write them, see the stock inferencer."""
-        if return_datasample is not None:  # MMPose's older name
-            return_datasamples = return_datasample
         people = [_split_people(pred) for pred in preds]
         if pred_out_dir and self._video_input:
             self.video_info['predictions'] += people
@@ -368,6 +358,7 @@ def _distinct(poses: InstanceData) -> InstanceData:
     ]
     kept = nearby_joints_nms(
         people,
+        dist_thr=0.05,  # the default of MMPose from 1.2 on
         num_nearby_joints_thr=poses.keypoints.shape[1] // 3,
         max_dets=len(people),
     )

@@ -328,7 +328,7 @@ def test_arguments_of_mmposes_inferencer(inferencer, photo):
     (kept,) = inferencer(image, pose_based_nms=True, **call)
     every, kept = every['predictions'][0], kept['predictions'][0]
     poses = [dict(keypoints=np.array(p['keypoints']), score=p['score']) for p in every]
-    expected = nearby_joints_nms(poses, num_nearby_joints_thr=17 // 3)
+    expected = nearby_joints_nms(poses, 0.05, 17 // 3)
     assert kept == [every[i] for i in sorted(expected)] and len(kept) < len(every)
 
     (result,) = inferencer(image, return_datasample=True)
