@@ -228,14 +228,9 @@ def test_every_form_of_evaluator_is_built_with_metrics_for_n_poses(form, tmp_pat
     built = Runner.build_evaluator(None, copy.deepcopy(made.test_evaluator))
     kinds = [type(metric).__name__ for metric in built.metrics]
     expected = ['MultiInstanceCocoMetric', 'PrimaryInstanceMetric', 'DumpResults']
-    assert kinds == expected[: len(kinds)] and len(kinds) == 1 + (form != 'one') + (
-        form == 'dump'
-    )
-    assert (
-        type(built).__name__ == made.test_evaluator.get('type', 'Evaluator')
-        if (isinstance(made.test_evaluator, dict))
-        else True
-    )
+    assert kinds == expected[: dict(one=1, dump=3).get(form, 2)]
+    kind = 'MultiDatasetEvaluator' if form == 'Multi' else 'Evaluator'
+    assert type(built).__name__ == kind
 
 
 def test_hooks_of_the_stock_config_stay():
