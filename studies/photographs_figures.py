@@ -107,10 +107,11 @@ def whom_one_box_finds(people, model, low):
     """Of the pairs over a box IoU, whom the poses of the box of each of them find.
 
     Returns:
-        dict: ``boxes``, each of a pair twice; ``both``, of whom two poses find one
-        each; ``own first``, ``other first``: whom λ = 0 finds.
+        dict: ``boxes``, each of a pair twice; ``reached``, of whom both are found;
+        ``both``, by two poses; ``own first``, ``other first``: whom λ = 0 finds.
     """
-    counts = dict.fromkeys(['boxes', 'both', 'own first', 'other first'], 0)
+    names = ['boxes', 'reached', 'both', 'own first', 'other first']
+    counts = dict.fromkeys(names, 0)
     owners = people.owners(model.images, model.boxes)
     poses_of = {ann['id']: poses for ann, poses in zip(owners, model.keypoints) if ann}
     for anns in people.by_image.values():
@@ -127,6 +128,7 @@ def _count(counts, poses, own, other, model):
     found = alike >= FOUND
     first, second = found
     counts['boxes'] += 1
+    counts['reached'] += bool(first.any() and second.any())
     counts['both'] += bool(
         (first[:, None] & second & ~np.eye(len(poses), dtype=bool)).any()
     )

@@ -13,10 +13,14 @@ from mipnet_mmpose.mipnetify import mipnetify
 from mipnet_mmpose.mmpose_files import mmpose_tool
 from mipnet_mmpose.whole_files import written_whole
 
-LONGER = 1.5  # a step of MIPNet takes as many times as long
+LONGER = 1.6  # a step of MIPNet takes as many times as long
 LR, MIMB_RATE = 5e-4, 6  # of the stock layers; that of the new ones is a multiple
-PLACES = ('layer5', 'layer6', 'layer7')  # MIMBs before them, and after the last
-PASTE = dict(prob=0.6)
+# before each block from the fourth stage on, and before each layer of the upsampling
+STAGES = dict(layer4=4, layer5=3, layer6=3, layer7=1)
+PLACES = [f'{stage}.{i}' for stage, blocks in STAGES.items() for i in range(blocks)]
+PLACES += [f'upsample.{i}' for i in range(0, 18, 3)]
+PAPER_PLACES = ('layer5', 'layer6', 'layer7', 'upsample')
+PASTE = dict(prob=0.6, iou=(0.45, 0.9))
 
 KINDS = dict(
     released='the COCO-trained network as it is',
@@ -25,7 +29,9 @@ KINDS = dict(
     paper="MIPNet by the paper's rule, nobody pasted",
     pasted="MIPNet by the paper's rule, people pasted",
     presence='the same, with presence',
-    slow='the same, stock layers at a tenth of the rate: λ = 0 is held',
+    held='the same, λ = 0 bypasses the MIMBs',
+    places=f'the same, {len(PLACES)} places',
+    best='the same, the front person of a close pair is λ = 0',
 )
 
 
@@ -58,33 +64,36 @@ def checkpoint(args, name):
 
 def run_config(args, run):
     """The config of a run."""
-    kind = run['kind']
-    is_mipnet = kind in ('paper', 'pasted', 'presence', 'slow')
+    kinds = list(KINDS)
+    kind = kinds.index(run['kind'])  # each has what those before it have
+
+    def since(name):
+        return kind >= kinds.index(name)
+
     cfg = _baseline_config(args, run['epochs'])
-    if is_mipnet:
-        cfg = mipnetify(cfg, where='backbone', insert=_places(), init='identity')
+    dataset = cfg.train_dataloader.dataset
+    paste = dict(PASTE)
+    if since('paper'):
+        places = PLACES if since('places') else PAPER_PLACES
+        insert = [dict(module=name, position='before') for name in places]
+        cfg = mipnetify(cfg, where='backbone', insert=insert, init='identity')
+        cfg.model.backbone.bypass_primary = since('held')
+        if since('presence'):
+            cfg.model.head.presence = dict()
+        if since('best'):
+            paste['front_first'] = 0.55
         new = dict(lr_mult=MIMB_RATE)
         rates = {'backbone.mimbs': new, 'head.presence': new}
-        if kind == 'slow':
-            rates.update(backbone=dict(lr_mult=0.1), head=dict(lr_mult=0.1))
         cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=rates)
-        if kind in ('presence', 'slow'):
-            cfg.model.head.presence = dict()
-    if kind != 'paper':
         dataset = cfg.train_dataloader.dataset
-        if not is_mipnet:
-            dataset = dict(
-                type='MultiInstanceDataset', num_instances=1, dataset=dataset
-            )
-        cfg.train_dataloader.dataset = dict(dataset, paste_people=dict(PASTE))
+    else:
+        dataset = dict(type='MultiInstanceDataset', num_instances=1, dataset=dataset)
+    if run['kind'] != 'paper':
+        dataset['paste_people'] = paste
+    cfg.train_dataloader.dataset = dataset
     cfg.randomness = dict(seed=run['seed'])
     cfg.load_from = str(start_checkpoint(args))
     return cfg
-
-
-def _places():
-    before = [dict(module=name, position='before') for name in PLACES]
-    return [*before, dict(module=PLACES[-1], position='after')]
 
 
 def _baseline_config(args, epochs):
@@ -164,7 +173,10 @@ def _baseline_config(args, epochs):
                     convert_to_iter_based=True,
                 ),
             ],
-            custom_hooks=[dict(type='FastOnCPUHook')] if cpu else [],
+            custom_hooks=[
+                dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=1e-3),
+                *([dict(type='FastOnCPUHook')] if cpu else []),
+            ],
             default_hooks=dict(
                 timer=dict(type='IterTimerHook'),
                 logger=dict(type='LoggerHook', interval=50),

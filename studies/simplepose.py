@@ -1,6 +1,6 @@
 """Ultralight-SimplePose, a small network trained on COCO, as a model of MMPose.
 
-The trunk is MMPose's MobileNetV2 of half width. The head is here, and what makes its
+The trunk is MMPose's MobileNetV2 of half width. Its upsampling is here, and what makes
 training on a CPU take half the time: bfloat16, channels last, and no convolution whose
 backward pass has no fast kernel.
 """
@@ -17,12 +17,12 @@ from mmcv.cnn import ConvModule
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS, OPTIM_WRAPPERS, init_default_scope
-from mmpose.models.heads import HeatmapHead
+from mmpose.models.backbones import MobileNetV2
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CHANNELS = 128  # of the head
+CHANNELS = 128  # behind the trunk
 SIZE, GRID = (192, 256), (48, 64)
 CODEC = dict(type='MSRAHeatmap', input_size=SIZE, heatmap_size=GRID, sigma=2)
 
@@ -68,23 +68,30 @@ class DepthwiseUpsample(nn.Module):
 
 
 @MODELS.register_module()
-class SimplePoseHead(HeatmapHead):
-    """A 1x1 convolution, three times (upsampling, 1x1 convolution), heatmaps.
+class SimplePose(MobileNetV2):
+    """MMPose's MobileNetV2, then ``upsample``: from stride 32 to stride 4.
+
+    A 1x1 convolution to 128 channels, three times (upsampling, 1x1 convolution). Here
+    and not in the head, so that :func:`MIMBBackbone` finds every place.
 
     Args:
-        in_channels (int): Of the features.
-        **kwargs: As for ``HeatmapHead``.
+        **kwargs: As for ``MobileNetV2``.
     """
 
-    def __init__(self, in_channels: int, **kwargs):
-        super().__init__(CHANNELS, deconv_out_channels=None, **kwargs)
-        self.in_channels = in_channels
-        layers = [*_conv(in_channels)]
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.layers.remove('conv2')  # for classes
+        del self.conv2
+        layers = [*_conv(self.in_channels)]
         for _ in range(3):
             norm = nn.BatchNorm2d(CHANNELS)
             layers += [DepthwiseUpsample(CHANNELS), norm, nn.ReLU(inplace=True)]
             layers += _conv(CHANNELS)
-        self.deconv_layers = nn.Sequential(*layers)
+        self.upsample = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tuple[Tensor]:
+        """Images (B, 3, H, W) → one level of features, (B, 128, H/4, W/4)."""
+        return (self.upsample(super().forward(x)[-1]),)
 
 
 def _conv(in_channels: int) -> Tuple[nn.Module, ...]:
@@ -104,16 +111,13 @@ def model_config() -> dict:
         ),
         # the first stages have seen 118,000 photographs, ours are 1,581
         backbone=dict(
-            type='MobileNetV2',
-            widen_factor=0.5,
-            out_indices=(6,),
-            frozen_stages=3,
-            norm_eval=True,
+            type='SimplePose', widen_factor=0.5, out_indices=(6,), frozen_stages=3
         ),
         head=dict(
-            type='SimplePoseHead',
-            in_channels=160,
+            type='HeatmapHead',
+            in_channels=CHANNELS,
             out_channels=17,
+            deconv_out_channels=None,
             loss=dict(type='KeypointMSELoss', use_target_weight=True),
             decoder=CODEC,
         ),
@@ -137,10 +141,10 @@ def read_onnx(path: str) -> Dict[str, Tensor]:
     model = MODELS.build(model_config())
     units = [
         (module.conv, module.bn)
-        for name, module in model.backbone.named_modules()
-        if isinstance(module, ConvModule) and name != 'conv2'
+        for module in model.backbone.modules()
+        if isinstance(module, ConvModule)
     ]
-    layers = list(model.head.deconv_layers)
+    layers = list(model.backbone.upsample)
     units += zip(layers[::3], layers[1::3])
     if len(units) != len(norms) or len(units) + 1 != len(convs):
         raise ValueError(f'{path} has other layers than Ultralight-SimplePose')

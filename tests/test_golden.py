@@ -92,7 +92,8 @@ def build(golden_dir, model):
     state = {rename(k): v for k, v in weights.official_state_dict(model).items()}
     report = net.load_state_dict(state, strict=False)
     assert not report.unexpected_keys
-    assert all(key.endswith('gate_scale') for key in report.missing_keys)
+    flags = ('gate_scale', 'bypass_primary')
+    assert all(key.endswith(flags) for key in report.missing_keys)
     return net, weights
 
 

@@ -91,6 +91,9 @@ class MIMB(BaseModule):
             then starts near 1/4. ``'identity'`` starts with every gate at
             exactly 1, so that a pretrained network is left as it was.
             Defaults to ``'paper'``.
+        bypass_primary (bool): λ = 0 passes unmodulated, so that it stays with the
+            stock layers; the gate of an interpolated λ is interpolated too.
+            Defaults to False, the paper's.
 
     Shape:
         x ``(M, C, H, W)``, tokens ``(M, L, C)`` or pooled ``(M, C)``, code
@@ -103,6 +106,7 @@ class MIMB(BaseModule):
         num_instances: int = 2,
         reduction: int = 4,
         init: str = 'paper',
+        bypass_primary: bool = False,
     ):
         super().__init__()
         if num_instances < 1:
@@ -129,8 +133,9 @@ class MIMB(BaseModule):
             nn.Linear(hidden, channels),
             nn.Sigmoid(),
         )
-        # a buffer, so that a checkpoint says which gate its weights belong to
+        # buffers, so that a checkpoint says which gate its weights belong to
         self.register_buffer('gate_scale', torch.tensor(1.0))
+        self.register_buffer('bypass_primary', torch.tensor(float(bypass_primary)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -165,6 +170,8 @@ class MIMB(BaseModule):
             code = code.expand(2, -1)
         gate = self.excite(global_average(x)) * self.embed(code)[: x.shape[0]]
         gate = gate * self.gate_scale
+        past = self.bypass_primary * code[: x.shape[0], :1].to(gate)
+        gate = gate * (1 - past) + past
         if x.dim() == 3:
             return x * gate[:, None]
         return x * gate.reshape(*gate.shape, *[1] * (x.dim() - 2))
@@ -178,10 +185,13 @@ class MIMB(BaseModule):
                 f'{prefix}embed.0.weight, the config has '
                 f'num_instances={self.num_instances}'
             )
+        if self.was_loaded:  # checkpoints of before it was an option
+            key = f'{prefix}bypass_primary'
+            state_dict.setdefault(key, torch.zeros_like(self.bypass_primary))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:
         return (
             f'channels={self.channels}, num_instances={self.num_instances}, '
-            f'init={self.init!r}'
+            f'init={self.init!r}, bypass_primary={bool(self.bypass_primary)}'
         )

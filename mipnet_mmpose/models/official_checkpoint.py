@@ -173,7 +173,8 @@ def convert_state_dict(
     except ValueError as error:
         raise ConversionError(f'{path}: {error}') from error
     ours = model.state_dict()
-    keys = {official.official_key(k): k for k in ours if not k.endswith('.gate_scale')}
+    flags = ('.gate_scale', '.bypass_primary')
+    keys = {official.official_key(k): k for k in ours if not k.endswith(flags)}
     problems = {
         'missing': [
             key

@@ -76,6 +76,38 @@ def test_a_checkpoint_brings_the_gate_its_weights_belong_to():
     assert torch.equal(fresh.eval()(x, torch.eye(2)), x)
 
 
+def drawn(**kwargs):
+    """A block with gates that differ from 1."""
+    torch.manual_seed(0)
+    mimb = MIMB(8, **kwargs).eval()
+    for parameter in mimb.parameters():
+        torch.nn.init.normal_(parameter)
+    return mimb
+
+
+def test_bypass_leaves_the_primary_instance_as_it_is():
+    held, free = drawn(bypass_primary=True, num_instances=3), drawn(num_instances=3)
+    x = torch.randn(4, 8, 5, 4)
+    code = encode_lambdas([0, 1, 2, 0.25], 3)
+    found, modulated = held(x, code), free(x, code)
+    assert torch.equal(found[0], x[0])
+    torch.testing.assert_close(found[1:3], modulated[1:3])
+    # the gate of 0.25 is a quarter of its own and three quarters of 1
+    torch.testing.assert_close(found[3], 0.25 * modulated[3] + 0.75 * x[3])
+    found[0].sum().backward()
+    assert all(not p.grad.any() for p in held.parameters())
+
+
+def test_a_checkpoint_says_whether_lambda_0_is_bypassed():
+    held, free = drawn(bypass_primary=True), MIMB(8)
+    free.load_state_dict(held.state_dict())
+    x = torch.randn(2, 8, 4, 4)
+    assert torch.equal(free.eval()(x, torch.eye(2))[0], x[0])
+    before = {k: v for k, v in drawn().state_dict().items() if k != 'bypass_primary'}
+    held.load_state_dict(before)  # of a version that had no bypass
+    assert not torch.equal(held(x, torch.eye(2))[0], x[0])
+
+
 def test_tokens_are_pooled_over_their_positions():
     mimb = MIMB(8).eval()
     for parameter in mimb.parameters():

@@ -42,16 +42,20 @@ def test_every_kind_is_trained_for_its_seeds(args):
 def test_config_of_each_kind(args, kind):
     cfg = runs.run_config(args, dict(kind=kind, epochs=4, seed=1))
     dataset = cfg.train_dataloader.dataset
-    is_mipnet = kind in ('paper', 'pasted', 'presence', 'slow')
+    kinds = list(runs.KINDS)
+    is_mipnet = kinds.index(kind) >= kinds.index('paper')
     assert dataset.get('num_instances') == (2 if is_mipnet else 1)
     assert ('paste_people' in dataset) == (kind != 'paper')
-    assert (cfg.model.head.get('presence') is not None) == (
-        kind in ('presence', 'slow')
-    )
+    has_presence = kinds.index(kind) >= kinds.index('presence')
+    assert (cfg.model.head.get('presence') is not None) == has_presence
+    paste = dataset.get('paste_people', {})
+    assert paste.get('front_first', 1) == (0.55 if kind == 'best' else 1)
     metric = 'MultiInstanceCocoMetric' if is_mipnet else 'CocoMetric'
     assert cfg.test_evaluator.type == metric
     if is_mipnet:
         assert cfg.model.backbone.init == 'identity'
+        held = kinds.index(kind) >= kinds.index('held')
+        assert cfg.model.backbone.bypass_primary == held
         assert 'backbone.mimbs' in cfg.optim_wrapper.paramwise_cfg.custom_keys
 
 
@@ -79,7 +83,13 @@ def test_a_box_that_answers_both_counts_once():
     ours, theirs = keypoints(a), keypoints(b)
     people, model = fake([a, b], [[ours, theirs], [ours, ours]])
     found = figures.whom_one_box_finds(people, model, 0.3)
-    assert found == {'boxes': 2, 'both': 1, 'own first': 1, 'other first': 1}
+    assert found == {
+        'boxes': 2,
+        'reached': 1,
+        'both': 1,
+        'own first': 1,
+        'other first': 1,
+    }
     assert figures.whom_one_box_finds(people, model, 0.9)['boxes'] == 0
 
 

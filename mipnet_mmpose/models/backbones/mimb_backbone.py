@@ -19,9 +19,8 @@ class MIMBInsertion(FoldingModule, BaseModule):
         folds (Sequence[bool]): Whether each of them still has one row per crop and
             is folded here.
         num_instances (int): Instances N per box.
-        reduction (int): Reduction of the MIMBs.
-        init (str): See :class:`MIMB`.
         lambdas (Sequence[float], optional): The λ of inference.
+        **kwargs: For each :class:`MIMB`.
     """
 
     def __init__(
@@ -29,15 +28,14 @@ class MIMBInsertion(FoldingModule, BaseModule):
         channels: Sequence[int],
         folds: Sequence[bool],
         num_instances: int,
-        reduction: int,
-        init: str,
         lambdas: Optional[Sequence[float]] = None,
+        **kwargs,
     ):
         super().__init__()
         self._init_lambdas(num_instances, lambdas)
         self.folds = list(folds)
         self.mimbs = ModuleList(
-            MIMB(c, num_instances, reduction, init) for c in channels
+            MIMB(c, num_instances, **kwargs) for c in channels
         )
 
     def forward(self, feats: Any) -> Any:
@@ -95,6 +93,7 @@ def MIMBBackbone(
     channels: Optional[Sequence[Sequence[int]]] = None,
     input_size: Tuple[int, int] = (192, 256),
     lambdas: Optional[Sequence[float]] = None,
+    bypass_primary: bool = False,
 ) -> nn.Module:
     """Put MIMBs into any stock backbone, through forward hooks.
 
@@ -127,6 +126,7 @@ def MIMBBackbone(
             run, in pixels. Defaults to (192, 256).
         lambdas (Sequence[float], optional): The λ of inference, L real values in
             [0, N - 1]: the model then gives L poses per box. Defaults to 0 … N−1.
+        bypass_primary (bool): See :class:`MIMB`. Defaults to False.
 
     Shape:
         images ``(B, 3, H, W)`` → each feature level ``(B·N, C, h, w)``.
@@ -179,8 +179,9 @@ def MIMBBackbone(
                 f'model.backbone.channels is {list(channels)}, but a dry run finds '
                 f'{[found[order.index(i)] for i in range(len(order))]}'
             )
+    mimb = dict(reduction=reduction, init=init, bypass_primary=bypass_primary)
     net.mimbs = ModuleList(
-        MIMBInsertion(c, f, num_instances, reduction, init, lambdas)
+        MIMBInsertion(c, f, num_instances, lambdas, **mimb)
         for c, f in zip(found, folds)
     )
     for (module, position), mimbs in zip(places, net.mimbs):

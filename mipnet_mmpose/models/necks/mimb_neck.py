@@ -29,6 +29,7 @@ class MIMBNeck(FoldingModule, BaseModule):
             the MIMBs; ``in_channels`` are then the channels it returns.
         lambdas (Sequence[float], optional): The λ of inference, L real values in
             [0, N - 1]: the model then gives L poses per box. Defaults to 0 … N−1.
+        bypass_primary (bool): See :class:`MIMB`. Defaults to False.
         init_cfg (dict, optional): Of :class:`mmengine.model.BaseModule`.
 
     Shape:
@@ -48,6 +49,7 @@ class MIMBNeck(FoldingModule, BaseModule):
         init: str = 'paper',
         neck: Optional[dict] = None,
         lambdas: Optional[Sequence[float]] = None,
+        bypass_primary: bool = False,
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg)
@@ -63,9 +65,14 @@ class MIMBNeck(FoldingModule, BaseModule):
             )
         self.in_channels = list(in_channels)
         self.neck = None if neck is None else MODELS.build(neck)
+        mimb = dict(
+            num_instances=num_instances,
+            reduction=reduction,
+            init=init,
+            bypass_primary=bypass_primary,
+        )
         self.mimbs = ModuleList(
-            nn.Identity() if c is None else MIMB(c, num_instances, reduction, init)
-            for c in self.in_channels
+            nn.Identity() if c is None else MIMB(c, **mimb) for c in self.in_channels
         )
 
     def forward(self, feats: Any) -> Tuple[Any, ...]:
