@@ -7,7 +7,7 @@ from clone import REPO, run_script
 # isort: split
 import torch
 from mmengine.config import Config
-from simplepose import CODEC, SIZE, model_config, read_onnx
+from simplepose import CODEC, LOSS_WEIGHT, SIZE, model_config, read_onnx
 
 from mipnet_mmpose.mipnetify import mipnetify
 from mipnet_mmpose.mmpose_files import mmpose_tool
@@ -24,14 +24,13 @@ PASTE = dict(prob=0.6, iou=(0.45, 0.9))
 
 KINDS = dict(
     released='the COCO-trained network as it is',
-    baseline='fine-tuned, people pasted',
+    baseline='fine-tuned, people pasted, held',
     longer=f'the same, {LONGER} times as long: the compute of a MIPNet',
-    paper="MIPNet by the paper's rule, nobody pasted",
-    pasted="MIPNet by the paper's rule, people pasted",
+    paper="MIPNet by the paper's rule, nobody pasted, not held",
+    pasted='the same, people pasted',
     presence='the same, with presence',
-    held='the same, λ = 0 bypasses the MIMBs',
-    places=f'the same, {len(PLACES)} places',
-    best='the same, the front person of a close pair is λ = 0',
+    held='the same, λ = 0 held: it bypasses the MIMBs, and learns from heatmaps too',
+    best=f'the same, {len(PLACES)} places',
 )
 
 
@@ -72,16 +71,13 @@ def run_config(args, run):
 
     cfg = _baseline_config(args, run['epochs'])
     dataset = cfg.train_dataloader.dataset
-    paste = dict(PASTE)
     if since('paper'):
-        places = PLACES if since('places') else PAPER_PLACES
+        places = PLACES if since('best') else PAPER_PLACES
         insert = [dict(module=name, position='before') for name in places]
         cfg = mipnetify(cfg, where='backbone', insert=insert, init='identity')
         cfg.model.backbone.bypass_primary = since('held')
         if since('presence'):
-            cfg.model.head.presence = dict()
-        if since('best'):
-            paste['front_first'] = 0.55
+            cfg.model.head.presence = dict(loss_weight=LOSS_WEIGHT / 1000)
         new = dict(lr_mult=MIMB_RATE)
         rates = {'backbone.mimbs': new, 'head.presence': new}
         cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=rates)
@@ -89,10 +85,13 @@ def run_config(args, run):
     else:
         dataset = dict(type='MultiInstanceDataset', num_instances=1, dataset=dataset)
     if run['kind'] != 'paper':
-        dataset['paste_people'] = paste
+        dataset['paste_people'] = dict(PASTE)
     cfg.train_dataloader.dataset = dataset
     cfg.randomness = dict(seed=run['seed'])
     cfg.load_from = str(start_checkpoint(args))
+    if since('held') or not since('paper'):
+        hook = dict(type='HoldPrimaryHook', checkpoint=cfg.load_from)
+        cfg.custom_hooks = [*cfg.custom_hooks, hook]
     return cfg
 
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CHANNELS = 128  # behind the trunk
+LOSS_WEIGHT = 1000  # far above the epsilon of AdamW
 SIZE, GRID = (192, 256), (48, 64)
 CODEC = dict(type='MSRAHeatmap', input_size=SIZE, heatmap_size=GRID, sigma=2)
 
@@ -118,7 +119,9 @@ def model_config() -> dict:
             in_channels=CHANNELS,
             out_channels=17,
             deconv_out_channels=None,
-            loss=dict(type='KeypointMSELoss', use_target_weight=True),
+            loss=dict(
+                type='KeypointMSELoss', use_target_weight=True, loss_weight=LOSS_WEIGHT
+            ),
             decoder=CODEC,
         ),
         test_cfg=dict(flip_test=False),

@@ -9,8 +9,7 @@ from mmpose.structures.keypoint import flip_keypoints
 from .masks import person_mask
 
 # what a sample has of its person; all else is of its image or dataset
-OF_BOX = ('bbox', 'bbox_score')
-OF_PERSON = (*OF_BOX, 'keypoints', 'keypoints_visible', 'num_keypoints')
+OF_PERSON = ('bbox', 'bbox_score', 'keypoints', 'keypoints_visible', 'num_keypoints')
 OF_PERSON += ('area', 'category_id', 'iscrowd', 'segmentation', 'id')
 
 

@@ -8,7 +8,7 @@ from mmengine.dataset import BaseDataset, Compose
 from mmpose.datasets.transforms import LoadImage
 
 from ..evaluation.boxes import box_iou
-from .cutout import OF_BOX, OF_PERSON, Cutout, blend, cut_out
+from .cutout import OF_PERSON, Cutout, blend, cut_out
 from .masks import has_mask, person_mask
 from .siblings import SiblingIndex, share_array
 
@@ -44,9 +44,6 @@ class PastePeople:
             person without a mask, share of its keypoints. Defaults to 0.4.
         max_enlargement (float): A donor is not enlarged more. Defaults to 2.
         min_keypoints (int): A donor has this many labelled keypoints. Defaults to 6.
-        front_first (float): In a pair of a larger box IoU, λ = 0 is the person in
-            front, whichever box it is; two boxes that nearly agree cannot say who is
-            meant. Defaults to 1, for the person of the box always.
 
     Raises:
         ValueError: naming the setting that is out of range.
@@ -64,14 +61,12 @@ class PastePeople:
         min_visible: float = 0.4,
         max_enlargement: float = 2.0,
         min_keypoints: int = 6,
-        front_first: float = 1.0,
     ):
         self.prob = _share('prob', prob)
         self.behind_prob = _share('behind_prob', behind_prob)
         self.switch_prob = _share('switch_prob', switch_prob)
         self.flip_prob = _share('flip_prob', flip_prob)
         self.min_visible = _share('min_visible', min_visible)
-        self.front_first = _share('front_first', front_first)
         if not 0 <= iou[0] <= iou[1] <= 1:
             raise ValueError(f'paste_people.iou must be ordered in 0 ... 1, got {iou}')
         if not 0 < scale[0] <= scale[1] or max_enlargement <= 0:
@@ -117,24 +112,20 @@ class PastePeople:
         donor = self.donors.draw(size * self.scale[0] / self.max_enlargement)
         if donor is None or donor['img_path'] == results['img_path'] or size < 1:
             return results
-        pasted, behind = self._place(results, donor)
+        pasted = self._place(results, donor)
         if pasted is None:
             return results
         results['img'] = blend(results['img'], pasted)
-        self._join(results, pasted.person, behind)
+        self._join(results, pasted.person)
         return results
 
-    def _place(self, results: Dict, donor: dict) -> Tuple[Optional[Cutout], bool]:
-        """The donor where box IoU and what stays in sight are as wanted.
-
-        Returns:
-            tuple: the donor or None, and whether it is behind the person.
-        """
+    def _place(self, results: Dict, donor: dict) -> Optional[Cutout]:
+        """The donor where box IoU and what stays in sight are as wanted."""
         height, width = results['img'].shape[:2]
         box = results['bbox'][0]
         factors, corners = self._draw_places(box, donor['bbox'][0], (height, width))
         if not len(factors):
-            return None, False
+            return None
         own = person_mask(results, (height, width))
         behind = own is not None and np.random.rand() < self.behind_prob
         flip = np.random.rand() < self.flip_prob
@@ -152,8 +143,8 @@ class PastePeople:
             else:
                 seen = 1 - _covered_keypoints(results, front, pasted.region)
             if seen >= self.min_visible:
-                return pasted, behind
-        return None, behind
+                return pasted
+        return None
 
     def _draw_places(
         self, box: np.ndarray, donor_box: np.ndarray, shape: Tuple[int, int]
@@ -171,29 +162,22 @@ class PastePeople:
         fits &= factors[:, 0] <= self.max_enlargement
         return factors[fits, 0], corners[fits]
 
-    def _join(self, results: Dict, pasted: dict, behind: bool) -> None:
+    def _join(self, results: Dict, pasted: dict) -> None:
         """Make the donor a sibling of the person, or the person the donor's."""
         own = {key: results[key] for key in OF_PERSON if key in results}
-        other = pasted
         if np.random.rand() < self.switch_prob:
-            own, other, behind = other, own, not behind
-        if self.index is not None and not behind:
-            boxes = own['bbox'].astype(float), other['bbox'].astype(float)
-            if box_iou(*boxes)[0, 0] > self.front_first:
-                box = {key: own[key] for key in OF_BOX if key in own}
-                own, other = dict(other, **box), own
-        if own['keypoints'] is not results['keypoints']:
+            results.update(pasted)
             results.pop('raw_ann_info', None)
-        results.update(own)
+            pasted = own
         if self.index is None:
             return
         siblings = results['siblings']
         others = self.index.others(results['sample_idx'])
-        centers = [*self.index.centers[others], _center(other['bbox'][0])]
+        centers = [*self.index.centers[others], _center(pasted['bbox'][0])]
         distance = np.linalg.norm(centers - _center(results['bbox'][0]), axis=1)
         order = np.argsort(distance, kind='stable')
         results['siblings'] = {
-            key: np.concatenate([rows, other[key].astype(rows.dtype)])[order]
+            key: np.concatenate([rows, pasted[key].astype(rows.dtype)])[order]
             for key, rows in siblings.items()
         }
 

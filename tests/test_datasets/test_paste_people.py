@@ -167,39 +167,6 @@ def test_box_becomes_the_donors_and_its_person_the_sibling(crowd):
     assert switched > 20
 
 
-@pytest.mark.parametrize('front_first, switch_prob', [(0, 0.5), (0.6, 1), (1, 0.5)])
-@pytest.mark.parametrize('behind_prob', [0, 1])
-def test_the_person_in_front_comes_first(crowd, behind_prob, front_first, switch_prob):
-    """Whichever box it is; in pairs of less overlap it is the person of the box."""
-    settings = dict(behind_prob=behind_prob, switch_prob=switch_prob, min_visible=0)
-    dataset = build(crowd, front_first=front_first, **settings)
-    plain = build(crowd, **settings)
-    counts = dict(above=0, below=0)
-    for (own, found), (_, expected) in zip(
-        pasted_samples(dataset), pasted_samples(plain)
-    ):
-        if len(found['siblings']['keypoints']) == 0:
-            continue
-        # same draws, so the same picture and the same box
-        assert np.array_equal(found['img'], expected['img'])
-        assert np.array_equal(found['bbox'], expected['bbox'])
-        persons = [expected['keypoints'][0], expected['siblings']['keypoints'][0]]
-        is_donors_box = expected['id'] != own['id']
-        is_above = front_first == 0
-        if front_first == 0.6:
-            is_above = box_iou(own['bbox'][0], expected['bbox'][0]) > front_first
-        if is_donors_box == bool(behind_prob):  # it is the box of the one behind
-            counts['above' if is_above else 'below'] += 1
-            if is_above:
-                persons.reverse()
-        assert np.array_equal(found['keypoints'][0], persons[0])
-        assert np.array_equal(found['siblings']['keypoints'][0], persons[1])
-    if front_first == 0.6:  # otherwise the donor is always in front or always behind
-        assert min(counts.values()) > 3 or not behind_prob
-    else:
-        assert counts['below' if front_first else 'above'] > 3
-
-
 def test_least_visible_share_of_the_one_behind(crowd):
     dataset = build(crowd, behind_prob=0, switch_prob=0, min_visible=0.45)
     pasted = 0

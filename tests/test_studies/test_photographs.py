@@ -48,15 +48,15 @@ def test_config_of_each_kind(args, kind):
     assert ('paste_people' in dataset) == (kind != 'paper')
     has_presence = kinds.index(kind) >= kinds.index('presence')
     assert (cfg.model.head.get('presence') is not None) == has_presence
-    paste = dataset.get('paste_people', {})
-    assert paste.get('front_first', 1) == (0.55 if kind == 'best' else 1)
     metric = 'MultiInstanceCocoMetric' if is_mipnet else 'CocoMetric'
     assert cfg.test_evaluator.type == metric
     if is_mipnet:
         assert cfg.model.backbone.init == 'identity'
-        held = kinds.index(kind) >= kinds.index('held')
-        assert cfg.model.backbone.bypass_primary == held
+        assert cfg.model.backbone.bypass_primary == (kind in ('held', 'best'))
         assert 'backbone.mimbs' in cfg.optim_wrapper.paramwise_cfg.custom_keys
+    hooks = [hook['type'] for hook in cfg.custom_hooks]
+    held = ('baseline', 'longer', 'released', 'held', 'best')
+    assert ('HoldPrimaryHook' in hooks) == (kind in held)
 
 
 def fake(annotations, poses):
