@@ -18,6 +18,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS, OPTIM_WRAPPERS, init_default_scope
 from mmpose.models.backbones import MobileNetV2
+from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -180,7 +181,9 @@ class BFloat16OptimWrapper(OptimWrapper):
 
 @HOOKS.register_module()
 class FastOnCPUHook(Hook):
-    """Channels last, and float32 where bfloat16 has no fast backward pass."""
+    """Channels last, and float32 where bfloat16 has no fast backward pass, or MMPose
+    decodes with numpy, which has no bfloat16.
+    """
 
     def before_train(self, runner) -> None:
         """Change the model that is to be trained."""
@@ -188,9 +191,16 @@ class FastOnCPUHook(Hook):
         for module in runner.model.modules():
             if isinstance(module, nn.Conv2d) and module.groups > 1:
                 if module.stride != (1, 1):
-                    module.forward = MethodType(_forward_in_float32, module)
+                    module.forward = MethodType(_computed_in_float32, module)
+            if isinstance(module, HeatmapHead):
+                last = module.final_layer
+                last.forward = MethodType(_float32, last)
 
 
-def _forward_in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
+def _float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
     with torch.autocast('cpu', enabled=False):
-        return nn.Conv2d.forward(conv, x.float()).to(x.dtype)
+        return nn.Conv2d.forward(conv, x.float())
+
+
+def _computed_in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    return _float32(conv, x).to(x.dtype)
