@@ -52,13 +52,24 @@ def parse_args(argv):
     parser.add_argument(
         '--init',
         choices=['paper', 'identity'],
-        default='paper',
-        help='identity starts with every gate at 1, for a trained stock model',
+        help='identity starts with every gate at 1, for a trained stock model; default: '
+        'identity with --load-from, otherwise paper',
     )
     parser.add_argument(
         '--load-from',
         metavar='CKPT',
         help='checkpoint of the stock model',
+    )
+    parser.add_argument(
+        '--hold', action='store_true', help='hold lambda 0 to what that model answers'
+    )
+    parser.add_argument(
+        '--presence', action='store_true', help='learn whether there is a second person'
+    )
+    parser.add_argument(
+        '--paste-people',
+        action='store_true',
+        help='paste people onto each other in training; the data need masks',
     )
     parser.add_argument(
         '--list', action='store_true', help='print the default places and stop'
@@ -127,6 +138,9 @@ def main(argv=None):
             insert=args.insert and [parse_place(place) for place in args.insert],
             init=args.init,
             load_from=args.load_from,
+            hold=args.hold,
+            presence=args.presence,
+            paste_people=args.paste_people,
         )
     except (ValueError, ImportError) as error:
         sys.exit(f'mipnetify: {error}')

@@ -26,8 +26,11 @@ def mipnetify(
     num_instances: int = 2,
     where: str = 'neck',
     insert: Optional[Sequence[dict]] = None,
-    init: str = 'paper',
+    init: Optional[str] = None,
     load_from: Optional[str] = None,
+    hold: bool = False,
+    presence: bool = False,
+    paste_people: bool = False,
 ) -> Config:
     """Turn any stock top-down config into a MIPNet.
 
@@ -42,10 +45,18 @@ def mipnetify(
             :mod:`mipnet_mmpose.mipnetify.places`). Defaults to ``'neck'``.
         insert (Sequence[dict], optional): Other places in the backbone, as for
             :func:`MIMBBackbone`.
-        init (str): ``'paper'`` or ``'identity'``, see :class:`MIMB`. Defaults to
-            ``'paper'``.
+        init (str, optional): ``'paper'`` or ``'identity'``, see :class:`MIMB`. Defaults
+            to ``'identity'`` with ``load_from``, so that the trained model is left as
+            it was, and to ``'paper'`` without.
         load_from (str, optional): Checkpoint of the stock model to start from. The
             weights that the stock backbone starts from are then not fetched.
+        hold (bool): Hold λ = 0 to what the checkpoint answers: it bypasses the MIMBs,
+            and a heatmap head also gets :class:`HoldPrimaryHook`. Needs ``load_from``.
+            Defaults to False.
+        presence (bool): Let the head say whether there is a person for λ ≥ 1, see
+            :class:`MIPNetHead`. Defaults to False.
+        paste_people (bool): Paste people onto each other in training, see
+            :class:`PastePeople`; the data need masks. Defaults to False.
 
     Returns:
         Config: what is not the model's MIMBs and head, the training dataset, the
@@ -54,7 +65,17 @@ def mipnetify(
     Raises:
         ValueError: naming the config key, where no MIPNet can be made of it.
     """
-    changes = mipnet_changes(cfg, num_instances, where, insert, init, load_from)
+    changes = mipnet_changes(
+        cfg,
+        num_instances,
+        where,
+        insert,
+        init,
+        load_from,
+        hold,
+        presence,
+        paste_people,
+    )
     return apply_changes(cfg, changes)
 
 
@@ -63,8 +84,11 @@ def mipnet_changes(
     num_instances: int = 2,
     where: str = 'neck',
     insert: Optional[Sequence[dict]] = None,
-    init: str = 'paper',
+    init: Optional[str] = None,
     load_from: Optional[str] = None,
+    hold: bool = False,
+    presence: bool = False,
+    paste_people: bool = False,
 ) -> Dict[str, Any]:
     """What :func:`mipnetify` merges into the config, key by key.
 
@@ -77,6 +101,10 @@ def mipnet_changes(
         raise ValueError(
             f'num_instances must be an integer of at least 1, got {num_instances!r}'
         )
+    if hold and load_from is None:
+        raise ValueError('hold needs load_from, a checkpoint of the trained stock model')
+    if init is None:
+        init = 'paper' if load_from is None else 'identity'
     for key, value, known in (
         ('where', where, ('neck', 'backbone')),
         ('init', init, ('paper', 'identity')),
@@ -86,9 +114,11 @@ def mipnet_changes(
                 f'{key} must be {known[0]!r} or {known[1]!r}, got {value!r}'
             )
     n = Variable(num_instances)
-    mimbs = (
-        dict(num_instances=n) if init == 'paper' else dict(num_instances=n, init=init)
-    )
+    mimbs = dict(num_instances=n)
+    if init == 'identity':
+        mimbs['init'] = init
+    if hold:
+        mimbs['bypass_primary'] = True
     init_cfg = cfg.model.backbone.get('init_cfg')
     fetches = any(part.get('type') == 'Pretrained' for part in _dicts(init_cfg))
     weights = dict(init_cfg=None) if load_from is not None and fetches else {}
@@ -107,17 +137,24 @@ def mipnet_changes(
     model['head'] = dict(
         _delete_=True, type='MIPNetHead', head=Base('model.head'), num_instances=n
     )
+    if presence:
+        model['head']['presence'] = {}
 
     changes: Dict[str, Any] = dict(custom_imports=dict(imports=_imports(cfg)))
     changes['num_instances'] = n
     if load_from is not None:
         changes['load_from'] = load_from
-    hook = dict(type='MIPNetCheckHook')
+    hooks = [dict(type='MIPNetCheckHook')]
+    if hold and _bare(cfg.model.head.type) == 'HeatmapHead':
+        hooks.append(dict(type='HoldPrimaryHook', checkpoint=load_from))
     stock_hooks = [Base('custom_hooks', star=True)] if cfg.get('custom_hooks') else []
-    changes['custom_hooks'] = [*stock_hooks, hook]
+    changes['custom_hooks'] = [*stock_hooks, *hooks]
     changes['model'] = model
     if cfg.get('train_dataloader') is not None:
-        changes['train_dataloader'] = dict(dataset=_train_dataset(cfg, n))
+        dataset = _train_dataset(cfg, n)
+        if paste_people:
+            dataset['paste_people'] = {}
+        changes['train_dataloader'] = dict(dataset=dataset)
     for key in ('val_evaluator', 'test_evaluator'):
         if cfg.get(key) is not None:
             changes[key] = _evaluator(cfg[key], key)

@@ -44,9 +44,12 @@ HRNET_W48_UDP = f'{HEATMAP}/td-hm_hrnet-w48_udp-8xb32-210e_coco-384x288.py'
 STOCK = {
     RTMPOSE_M: dict(),
     VITPOSE_B: dict(where='backbone'),
-    HRNET_W48_UDP: dict(where='backbone', init='identity', load_from='w.pth'),
+    HRNET_W48_UDP: dict(where='backbone', init='paper', load_from='w.pth'),
     f'{BODY}/topdown_regression/coco/'
     'td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192.py': dict(),
+    f'{HEATMAP}/td-hm_res50_8xb64-210e_coco-256x192.py': dict(
+        load_from='w.pth', hold=True, presence=True, paste_people=True
+    ),
     f'{HEATMAP}/td-hm_mspn50_8xb32-210e_coco-256x192.py': dict(num_instances=3),
     f'{HEATMAP}/td-hm_cpm_8xb64-210e_coco-256x192.py': dict(),
     f'{HEATMAP}/td-hm_hourglass52_8xb32-210e_coco-256x256.py': dict(),
@@ -84,7 +87,8 @@ def once(dry_run):
 def command_line(options):
     for key, value in options.items():
         yield f'--{key.replace("_", "-")}'
-        yield from value if isinstance(value, list) else [str(value)]
+        if value is not True:
+            yield from value if isinstance(value, list) else [str(value)]
 
 
 def run_tool(capsys, *args):
@@ -238,6 +242,30 @@ def test_hooks_of_the_stock_config_stay():
     check = dict(type='MIPNetCheckHook')
     assert mipnetify(cfg).custom_hooks == [dict(type='SyncBuffersHook'), check]
     assert mipnetify(small_config()).custom_hooks == [check]
+
+
+@pytest.mark.parametrize('where', ['neck', 'backbone'])
+def test_trained_model_is_left_as_it_was_and_held(where):
+    cfg = small_config()
+
+    def folds(**options):
+        made = mipnetify(cfg, where=where, **options)
+        return made.model.neck if where == 'neck' else made.model.backbone
+
+    assert 'init' not in folds() and 'init' not in folds(load_from='w', init='paper')
+    assert folds(load_from='w.pth').init == 'identity'
+    made = mipnetify(cfg, load_from='w.pth', hold=True)
+    assert folds(load_from='w.pth', hold=True).bypass_primary
+    hold = dict(type='HoldPrimaryHook', checkpoint='w.pth')
+    assert made.custom_hooks == [dict(type='MIPNetCheckHook'), hold]
+    with pytest.raises(ValueError, match='hold needs load_from'):
+        mipnetify(small_config(), hold=True)
+
+
+def test_options_of_training():
+    made = mipnetify(small_config(), presence=True, paste_people=True)
+    assert made.model.head.presence == {}
+    assert made.train_dataloader.dataset.paste_people == {}
 
 
 def test_config_of_mmpose_0_is_refused_by_that_name():
