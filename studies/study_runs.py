@@ -15,6 +15,7 @@ NETWORKS = {
     'hrnet-w32': 'hrnet-w32_8xb64-20e_synthcrowd-256x192.py',
 }
 PREFIXES = dict(baseline='td-hm_', neck='td-hm_mipnet-neck-', backbone='td-hm_mipnet-')
+PREFIXES['held'] = PREFIXES['backbone']  # with presence, and λ = 0 held
 # box IoU of the closest pair; of COCO's people one in a hundred exceeds 0.5
 STRENGTHS = {'apart': (0, 0), 'touching': (0.1, 0.5), 'overlapped': (0.6, 0.85)}
 OVERLAPS = dict(train=(0, 0.5), **STRENGTHS, crowded=(0.3, 0.85))
@@ -35,7 +36,7 @@ def planned_runs(args):
             add(f'{kind}-{seed}', kind, args.epochs, seed)
         add(f'longer-{seed}', 'baseline', LONGER * args.epochs, seed)
     for seed in range(args.seeds):
-        for kind in ('baseline', 'backbone'):
+        for kind in ('baseline', 'backbone', 'held'):
             name = f'crowded-{kind}-{seed}'
             add(name, kind, args.crowded_epochs, seed, data='crowded')
     for num in (1, 3):
@@ -81,6 +82,11 @@ def run_config(args, run, name):
     if run['start']:
         cfg.load_from = str(checkpoint(args, run['start']))
         cfg.optim_wrapper.optimizer.lr /= 2
+    if run['kind'] == 'held':
+        cfg.model.backbone.bypass_primary = True
+        cfg.model.head.presence = {}
+        hook = dict(type='HoldPrimaryHook', checkpoint=cfg.load_from)
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     cfg.work_dir = str(args.out / name)
     return cfg
 

@@ -34,7 +34,7 @@ def args(tmp_path):
 @pytest.mark.slow
 def test_every_run_has_its_config(args):
     plan = runs.planned_runs(args)
-    assert len(plan) == 16
+    assert len(plan) == 20
     configs = {name: runs.run_config(args, plan[name], name) for name in plan}
     for name, cfg in configs.items():
         data = runs.stock_dataset(cfg.train_dataloader)
@@ -56,6 +56,9 @@ def test_every_run_has_its_config(args):
     assert further.load_from == str(args.out / 'pretrained' / 'epoch_24.pth')
     assert start.get('load_from') is None and configs['scratch-0'].load_from is None
     assert further.model.backbone.init == 'identity'
+    held = configs['crowded-held-1']
+    assert held.model.backbone.bypass_primary and held.model.head.presence == {}
+    assert held.custom_hooks[-1].checkpoint == held.load_from == further.load_from
     assert start.optim_wrapper.optimizer.lr == 0.002
     assert further.optim_wrapper.optimizer.lr == 0.001
     assert configs['scratch-0'].optim_wrapper.optimizer.lr == 0.002
