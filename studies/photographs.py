@@ -15,8 +15,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from clone import append_line, read_lines, run_script
-from photographs_runs import KINDS, make_pairs, planned_runs, train, write_config
+from clone import append_line, read_lines, run_script, update_document
+from photographs_runs import make_pairs, planned_runs, train, write_config
 
 # isort: split
 import numpy as np
@@ -51,6 +51,9 @@ def parse_args():
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument(
         '--workers', type=int, default=1, help='runs at a time, one thread each'
+    )
+    parser.add_argument(
+        '--doc', type=Path, metavar='FILE', help='write the tables into its places too'
     )
     parser.add_argument('--figures-of', metavar='RUN', help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -116,17 +119,30 @@ def main():
                 tqdm.write(f'{jobs[job]}: {job.exception()}')
     if not results:
         sys.exit('photographs: no run has ended')
-    text = tables([results[name] for name in plan if name in results])
+    found = tables([results[name] for name in plan if name in results])
+    text = '\n\n'.join(found.values()) + '\n'
     write_text(args.out / 'tables.md', text)
     print(text)
     print(args.out / 'tables.md')
+    if args.doc:
+        update_document(args.doc, found)
 
 
 def tables(results):
-    """What was measured, a row a kind, the mean over its seeds."""
+    """What was measured, by title."""
     by_kind = {}
     for result in results:
         by_kind.setdefault(result['kind'], []).append(result)
+    found = dict(photographs=measured_table(by_kind))
+    found['photographs intervals'] = interval_table(results)
+    with_presence = {k: r for k, r in by_kind.items() if 'thresholds' in r[0]}
+    if with_presence:
+        found['photographs presence'] = presence_table(with_presence)
+    return found
+
+
+def measured_table(by_kind):
+    """A row a kind: the mean over its seeds, and their range."""
 
     def cell(runs, *keys, of=None):
         values = []
@@ -139,22 +155,23 @@ def tables(results):
         text = f'{np.mean(values):.1f}'
         return text if low == high else f'{text} ({low:.1f} to {high:.1f})'
 
-    header = ['run', 'seeds', 'all persons, AP', 'pairs over IoU 0.5: AR50']
-    header += ['real pairs over IoU 0.3: one box finds both (by one pose too)']
+    header = ['run', 'seeds', 'all persons: AP', 'pairs over IoU 0.5: AR50']
+    header += ['real pairs: one box finds both (or one pose does)']
     header += ['pasted pairs: AP', 'AR50', 'front box alone: AP50', 'AR50']
     header += ['alone, drawn twice']
     rows = []
     for kind, runs in by_kind.items():
-        both = [run['real pairs']['0.3'] for run in runs]
+        pairs = [run['real pairs']['0.3'] for run in runs]
+        both, reached = (
+            np.mean([pair[key] for pair in pairs]) for key in ('both', 'reached')
+        )
         rows.append(
             [
-                f'{kind}: {KINDS[kind]}',
+                kind,
                 len(runs),
                 cell(runs, 'all', 'AP'),
                 cell(runs, 'crowded', 'AR50'),
-                f'{np.mean([b["both"] for b in both]):.1f} '
-                f'({np.mean([b["reached"] for b in both]):.1f}) '
-                f'of {both[0]["boxes"]}',
+                f'{both:.3g} ({reached:.3g}) of {pairs[0]["boxes"]}',
                 cell(runs, 'pasted pairs', 'AP'),
                 cell(runs, 'pasted pairs', 'AR50'),
                 cell(runs, 'front box', 'AP50'),
@@ -162,23 +179,36 @@ def tables(results):
                 cell(runs, 'lone', 'twice', of=('lone', 'persons')),
             ]
         )
-    measured = markdown_table(header, rows)
+    return markdown_table(header, rows)
+
+
+def interval_table(results):
+    """95 % intervals of each run, from drawing the images anew."""
+
+    def cell(figures, key):
+        low, high = (100 * end for end in figures[f'{key} interval'])
+        return f'{figures[key] * 100:.1f} ({low:.1f} to {high:.1f})'
+
+    header = ['run', *(f'{part}, {key}' for part, key in INTERVALS)]
     rows = [
-        [
-            run['run'],
-            *(
-                f'{run[part][key] * 100:.1f} ('
-                + ' to '.join(
-                    f'{end * 100:.1f}' for end in run[part][f'{key} interval']
-                )
-                + ')'
-                for part, key in INTERVALS
-            ),
-        ]
+        [run['run'], *(cell(run[part], key) for part, key in INTERVALS)]
         for run in results
     ]
-    header = ['run', *(f'{part}, {key}' for part, key in INTERVALS)]
-    return f'{measured}\n\n{markdown_table(header, rows)}\n'
+    return markdown_table(header, rows)
+
+
+def presence_table(by_kind):
+    """What a threshold of presence keeps, a row a threshold; mean over the seeds."""
+    header = ['run', 'least presence', 'alone, drawn twice']
+    header += ['real pairs: one box finds both']
+    rows = []
+    for kind, runs in by_kind.items():
+        for points in zip(*(run['thresholds'] for run in runs)):
+            twice, both = (np.mean([p[key] for p in points]) for key in ('twice', 'both'))
+            persons = runs[0]['lone']['persons']
+            share = f'{twice / persons * 100:.1f} % of {persons}'
+            rows.append([kind, points[0]['threshold'], share, f'{both:.3g}'])
+    return markdown_table(header, rows)
 
 
 INTERVALS = (

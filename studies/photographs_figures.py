@@ -18,6 +18,7 @@ from mipnet_mmpose.evaluation.boxes import annotated_boxes, box_iou
 from mipnet_mmpose.evaluation.coco_keypoint_eval import CocoKeypointEval
 
 FOUND = 0.5  # least OKS
+THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)  # of presence
 SAMPLES = 200  # of the images, for an interval
 
 
@@ -37,6 +38,15 @@ def test(args, name):
         str(low): whom_one_box_finds(people, model, low) for low in (0.3, 0.5)
     }
     result['lone'] = lone_persons(people, model)
+    if model.presence is not None:
+        result['thresholds'] = [
+            dict(
+                threshold=threshold,
+                twice=lone_persons(people, model, threshold)['twice'],
+                both=whom_one_box_finds(people, model, 0.3, threshold)['both'],
+            )
+            for threshold in THRESHOLDS
+        ]
 
     data = dict(ann_file=pair_file, data_prefix=dict(img=f'{pairs}/images/'))
     model = tested(args, name, 'pairs', **data)
@@ -103,8 +113,10 @@ def _accumulate(evaluation, by_image):
     )
 
 
-def whom_one_box_finds(people, model, low):
+def whom_one_box_finds(people, model, low, presence=0):
     """Of the pairs over a box IoU, whom the poses of the box of each of them find.
+
+    Poses of less presence do not count.
 
     Returns:
         dict: ``boxes``, each of a pair twice; ``reached``, of whom both are found;
@@ -113,7 +125,11 @@ def whom_one_box_finds(people, model, low):
     names = ['boxes', 'reached', 'both', 'own first', 'other first']
     counts = dict.fromkeys(names, 0)
     owners = people.owners(model.images, model.boxes)
-    poses_of = {ann['id']: poses for ann, poses in zip(owners, model.keypoints) if ann}
+    poses_of = {}
+    for i, ann in enumerate(owners):
+        if ann:
+            shown = np.s_[:] if model.presence is None else model.presence[i] >= presence
+            poses_of[ann['id']] = model.keypoints[i][shown]
     for anns in people.by_image.values():
         boxes = annotated_boxes(anns)
         for i, j in np.argwhere(np.triu(box_iou(boxes, boxes) > low, 1)):
@@ -137,14 +153,14 @@ def _count(counts, poses, own, other, model):
         counts[('own first', 'other first')[best]] += 1
 
 
-def lone_persons(people, model):
+def lone_persons(people, model, presence=MERGE_DEFAULTS['presence_thr']):
     """Persons alone in their image: how many get more than one pose in the demo."""
     lone = {i for i, anns in people.by_image.items() if len(anns) == 1}
     kept = np.array([image in lone for image in model.images])
     drawn = rows_by_key(
         person['image_id']
         for person in model.results(kept=kept)
-        if person.get('presence', 1) >= MERGE_DEFAULTS['presence_thr']
+        if person.get('presence', 1) >= presence
     )
     twice = sum(len(rows) > 1 for rows in drawn.values())
     return dict(persons=len(lone), twice=twice)

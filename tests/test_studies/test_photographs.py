@@ -67,6 +67,7 @@ def fake(annotations, poses):
     model = SimpleNamespace(
         images=[1] * len(annotations),
         boxes=None,
+        presence=None,
         keypoints=np.array(poses),
         sigmas=SIGMAS,
         metric=SimpleNamespace(use_area=True),
@@ -91,6 +92,17 @@ def test_a_box_that_answers_both_counts_once():
         'other first': 1,
     }
     assert figures.whom_one_box_finds(people, model, 0.9)['boxes'] == 0
+
+
+def test_a_pose_of_little_presence_does_not_count():
+    a, b = person(1, 1, 20, 10, 60, 90), person(2, 1, 35, 10, 60, 90)
+    people, model = fake([a, b], [[keypoints(a), keypoints(b)]] * 2)
+    model.presence = np.array([[1, 0.8], [1, 0.6]])
+    found = [
+        figures.whom_one_box_finds(people, model, 0.3, presence)['both']
+        for presence in (0.5, 0.7, 0.9)
+    ]
+    assert found == [2, 1, 0]
 
 
 def test_one_pose_is_not_two_persons():
