@@ -268,6 +268,25 @@ def test_each_lambda_shows_its_person(coco_folder, capsys, codec):
     assert strips == [[own, sibling, own], [own, sibling, own], [own, own, own]]
 
 
+def test_pasted_people_are_drawn(coco_folder, capsys):
+    """Everybody is alone in an image, so λ = 1 shows whoever was pasted."""
+    people = [
+        person(i, i, 20, 10, 60, 80, segmentation=[[20, 10, 80, 10, 80, 90, 20, 90]])
+        for i in (1, 2, 3)
+    ]
+    folder = coco_folder(people)
+    stock = coco_dataset_config(folder, train_pipeline(augment=False))
+    shown = []
+    for prob in (0, 1):
+        paste = dict(prob=prob, min_visible=0)
+        status, _ = check(config(folder, stock, paste_people=paste), capsys)
+        assert status == 0
+        picture = cv2.imread(str(folder / 'picture.png')).astype(int)
+        near = np.abs(picture - COLORS[1]).max(axis=2) < 8
+        shown.append(near.sum() > 60)
+    assert shown == [False, True]
+
+
 def test_targets_are_drawn_at_their_keypoints(coco_folder, capsys):
     people = [person(1, 1, 20, 10, 60, 80), person(2, 1, 30, 12, 60, 80)]
     folder = coco_folder(people)
