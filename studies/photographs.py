@@ -204,7 +204,8 @@ def presence_table(by_kind):
     rows = []
     for kind, runs in by_kind.items():
         for points in zip(*(run['thresholds'] for run in runs)):
-            twice, both = (np.mean([p[key] for p in points]) for key in ('twice', 'both'))
+            twice = np.mean([point['twice'] for point in points])
+            both = np.mean([point['both'] for point in points])
             persons = runs[0]['lone']['persons']
             share = f'{twice / persons * 100:.1f} % of {persons}'
             rows.append([kind, points[0]['threshold'], share, f'{both:.3g}'])

@@ -128,8 +128,10 @@ def whom_one_box_finds(people, model, low, presence=0):
     poses_of = {}
     for i, ann in enumerate(owners):
         if ann:
-            shown = np.s_[:] if model.presence is None else model.presence[i] >= presence
-            poses_of[ann['id']] = model.keypoints[i][shown]
+            poses_of[ann['id']] = model.keypoints[i]
+            if model.presence is not None:
+                shown = model.presence[i] >= presence
+                poses_of[ann['id']] = model.keypoints[i][shown]
     for anns in people.by_image.values():
         boxes = annotated_boxes(anns)
         for i, j in np.argwhere(np.triu(box_iou(boxes, boxes) > low, 1)):

@@ -1,7 +1,7 @@
 """Six real pairs of the test photographs, and whom the box of one of them finds.
 
-Draws the truth, the pose of the fine-tuned baseline, and those of a MIPNet for λ = 0 and
-1: in OUT/pairs.jpg on the photographs, in the picture of --skeletons without them. The
+Draws the truth, the pose of the fine-tuned baseline, and those of a MIPNet for λ = 0
+and 1: in OUT/pairs.jpg on the photographs, in the picture of --skeletons without them. The
 pairs are those over an IoU of 0.3, six spread evenly by IoU; of both the one with the
 larger box is asked for. The runs are those of studies/photographs.py.
 """
@@ -67,10 +67,14 @@ def chosen_pairs(ann_file, images):
         ious = np.triu(box_iou(boxes, boxes), 1)
         i, j = np.unravel_index(ious.argmax(), ious.shape)
         if ious[i, j] > LEAST_IOU:
-            pair = sorted((anns[i], anns[j]), key=lambda a: -a['bbox'][2] * a['bbox'][3])
+            pair = sorted((anns[i], anns[j]), key=_box_area, reverse=True)
             found.append((ious[i, j], images / names[image], pair))
     found.sort(key=lambda each: each[0])
     return [(image, pair) for _, image, pair in spread(found)]
+
+
+def _box_area(ann):
+    return ann['bbox'][2] * ann['bbox'][3]
 
 
 if __name__ == '__main__':

@@ -52,8 +52,8 @@ def parse_args(argv):
     parser.add_argument(
         '--init',
         choices=['paper', 'identity'],
-        help='identity starts with every gate at 1, for a trained stock model; default: '
-        'identity with --load-from, otherwise paper',
+        help='identity starts with every gate at 1, as a trained stock model wants it; '
+        'default: identity with --load-from, else paper',
     )
     parser.add_argument(
         '--load-from',

@@ -37,9 +37,7 @@ class HoldPrimaryHook(Hook):
 
     def __init__(self, checkpoint: str, weight: float = 0.5):
         if not 0 <= weight <= 1:
-            raise ValueError(
-                f'HoldPrimaryHook.weight must be in 0 ... 1, got {weight}'
-            )
+            raise ValueError(f'HoldPrimaryHook.weight must be in 0 ... 1, got {weight}')
         self.checkpoint = checkpoint
         self.weight = weight
 

@@ -102,7 +102,7 @@ def mipnet_changes(
             f'num_instances must be an integer of at least 1, got {num_instances!r}'
         )
     if hold and load_from is None:
-        raise ValueError('hold needs load_from, a checkpoint of the trained stock model')
+        raise ValueError('hold needs load_from, a checkpoint of the stock model')
     if init is None:
         init = 'paper' if load_from is None else 'identity'
     for key, value, known in (

@@ -34,9 +34,7 @@ class MIMBInsertion(FoldingModule, BaseModule):
         super().__init__()
         self._init_lambdas(num_instances, lambdas)
         self.folds = list(folds)
-        self.mimbs = ModuleList(
-            MIMB(c, num_instances, **kwargs) for c in channels
-        )
+        self.mimbs = ModuleList(MIMB(c, num_instances, **kwargs) for c in channels)
 
     def forward(self, feats: Any) -> Any:
         """Modulate the features, a tensor or each one of a list or tuple of them."""
