@@ -1,9 +1,9 @@
 """Six real pairs of the test photographs, and whom the box of one of them finds.
 
 Draws the truth, the pose of the fine-tuned baseline, and those of a MIPNet for λ = 0
-and 1: in OUT/pairs.jpg on the photographs, in the picture of --skeletons without them. The
-pairs are those over an IoU of 0.3, six spread evenly by IoU; of both the one with the
-larger box is asked for. The runs are those of studies/photographs.py.
+and 1: in OUT/pairs.jpg on the photographs, in the picture of --skeletons without them.
+Of the pairs over an IoU of 0.3 it takes six, spread evenly by IoU. It asks for the one
+with the larger box. The runs are those of studies/photographs.py.
 """
 
 import argparse
