@@ -8,6 +8,7 @@ import pytest
 
 from ..conftest import load_tool, person
 
+study = load_tool('photographs')
 runs = load_tool('photographs_runs')
 figures = load_tool('photographs_figures')
 
@@ -111,3 +112,31 @@ def test_one_pose_is_not_two_persons():
     b['keypoints'] = a['keypoints']
     people, model = fake([a, b], [[keypoints(a)]] * 2)
     assert figures.whom_one_box_finds(people, model, 0.3)['both'] == 0
+
+
+def result(seed, ap, thresholds=None):
+    figures = dict.fromkeys(['AP', 'AR50', 'AP50'], ap)
+    figures.update({'AP interval': [ap, ap], 'AR50 interval': [ap / 2, ap]})
+    parts = dict.fromkeys(['all', 'crowded', 'pasted pairs', 'front box'], figures)
+    pairs = {'0.3': dict(both=10 + seed, reached=20, boxes=40)}
+    more = dict(thresholds=thresholds) if thresholds else {}
+    return {
+        'run': f'best-{seed}',
+        'kind': 'best',
+        'real pairs': pairs,
+        'lone': dict(persons=50, twice=1),
+        **parts,
+        **more,
+    }
+
+
+def test_tables_are_means_over_the_seeds():
+    points = [[dict(threshold=0.5, twice=t, both=b)] for t, b in ((4, 10), (6, 13))]
+    found = study.tables([result(0, 0.5, points[0]), result(1, 0.6, points[1])])
+    row = found['photographs'].splitlines()[-1]
+    assert row.startswith('| best | 2 | 55.0 (50.0 to 60.0) |')
+    assert '| 10.5 (20) of 40 |' in row and row.endswith('| 2.0 |')
+    assert '| best-1 | 60.0 (60.0 to 60.0) |' in found['photographs intervals']
+    row = found['photographs presence'].splitlines()[-1]
+    assert row == '| best | 0.5 | 10.0 % of 50 | 11.5 |'
+    assert 'photographs presence' not in study.tables([result(0, 0.5)])
