@@ -30,7 +30,7 @@ KINDS = dict(
     pasted='the same, people pasted',
     presence='the same, with presence',
     held='the same, λ = 0 held: it bypasses the MIMBs, and learns from heatmaps too',
-    best=f'the same, {len(PLACES)} places',
+    places=f'the same, {len(PLACES)} places',
 )
 
 
@@ -72,7 +72,7 @@ def run_config(args, run):
     cfg = _baseline_config(args, run['epochs'])
     dataset = cfg.train_dataloader.dataset
     if since('paper'):
-        places = PLACES if since('best') else PAPER_PLACES
+        places = PLACES if since('places') else PAPER_PLACES
         insert = [dict(module=name, position='before') for name in places]
         cfg = mipnetify(cfg, where='backbone', insert=insert, init='identity')
         cfg.model.backbone.bypass_primary = since('held')

@@ -53,10 +53,10 @@ def test_config_of_each_kind(args, kind):
     assert cfg.test_evaluator.type == metric
     if is_mipnet:
         assert cfg.model.backbone.init == 'identity'
-        assert cfg.model.backbone.bypass_primary == (kind in ('held', 'best'))
+        assert cfg.model.backbone.bypass_primary == (kind in ('held', 'places'))
         assert 'backbone.mimbs' in cfg.optim_wrapper.paramwise_cfg.custom_keys
     hooks = [hook['type'] for hook in cfg.custom_hooks]
-    held = ('baseline', 'longer', 'released', 'held', 'best')
+    held = ('baseline', 'longer', 'released', 'held', 'places')
     assert ('HoldPrimaryHook' in hooks) == (kind in held)
 
 
@@ -121,8 +121,8 @@ def result(seed, ap, thresholds=None):
     pairs = {'0.3': dict(both=10 + seed, reached=20, boxes=40)}
     more = dict(thresholds=thresholds) if thresholds else {}
     return {
-        'run': f'best-{seed}',
-        'kind': 'best',
+        'run': f'places-{seed}',
+        'kind': 'places',
         'real pairs': pairs,
         'lone': dict(persons=50, twice=1),
         **parts,
@@ -134,9 +134,9 @@ def test_tables_are_means_over_the_seeds():
     points = [[dict(threshold=0.5, twice=t, both=b)] for t, b in ((4, 10), (6, 13))]
     found = study.tables([result(0, 0.5, points[0]), result(1, 0.6, points[1])])
     row = found['photographs'].splitlines()[-1]
-    assert row.startswith('| best | 2 | 55.0 (50.0 to 60.0) |')
+    assert row.startswith('| places | 2 | 55.0 (50.0 to 60.0) |')
     assert '| 10.5 (20) of 40 |' in row and row.endswith('| 2.0 |')
-    assert '| best-1 | 60.0 (60.0 to 60.0) |' in found['photographs intervals']
+    assert '| places-1 | 60.0 (60.0 to 60.0) |' in found['photographs intervals']
     row = found['photographs presence'].splitlines()[-1]
-    assert row == '| best | 0.5 | 10.0 % of 50 | 11.5 |'
+    assert row == '| places | 0.5 | 10.0 % of 50 | 11.5 |'
     assert 'photographs presence' not in study.tables([result(0, 0.5)])
