@@ -20,7 +20,6 @@ STAGES = dict(layer4=4, layer5=3, layer6=3, layer7=1)
 PLACES = [f'{stage}.{i}' for stage, blocks in STAGES.items() for i in range(blocks)]
 PLACES += [f'upsample.{i}' for i in range(0, 18, 3)]
 PAPER_PLACES = ('layer5', 'layer6', 'layer7', 'upsample')
-PASTE = dict(prob=0.6, iou=(0.45, 0.9))
 
 KINDS = dict(
     released='the COCO-trained network as it is',
@@ -85,7 +84,7 @@ def run_config(args, run):
     else:
         dataset = dict(type='MultiInstanceDataset', num_instances=1, dataset=dataset)
     if run['kind'] != 'paper':
-        dataset['paste_people'] = dict(PASTE)
+        dataset['paste_people'] = dict(prob=0.6)
     cfg.train_dataloader.dataset = dataset
     cfg.randomness = dict(seed=run['seed'])
     cfg.load_from = str(start_checkpoint(args))

@@ -33,7 +33,7 @@ class PastePeople:
         switch_prob (float): Share of those where the box becomes the donor's.
             Defaults to 0.5.
         iou (tuple[float, float]): Least and largest IoU of the two boxes.
-            Defaults to (0.35, 0.9).
+            Defaults to (0.45, 0.9).
         scale (tuple[float, float]): Least and largest size of the donor's box, as a
             multiple of the person's (square roots of the areas).
             Defaults to (0.7, 1.4).
@@ -54,7 +54,7 @@ class PastePeople:
         prob: float = 0.5,
         behind_prob: float = 0.5,
         switch_prob: float = 0.5,
-        iou: Tuple[float, float] = (0.35, 0.9),
+        iou: Tuple[float, float] = (0.45, 0.9),
         scale: Tuple[float, float] = (0.7, 1.4),
         shift: Tuple[float, float] = (0.35, 0.2),
         flip_prob: float = 0.5,
