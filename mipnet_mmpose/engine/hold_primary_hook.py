@@ -19,8 +19,8 @@ class HoldPrimaryHook(Hook):
 
     A second network, with the weights of a checkpoint and never trained, sees each
     batch. The heatmaps that λ = 0 learns become ``(1 - weight) * target + weight *
-    answer``. A fine-tuning on few images then forgets less of what the checkpoint has
-    learnt from many. It costs one forward pass of the stock model per batch.
+    answer``. It is meant for a fine-tuning on few images. It costs one forward pass of
+    the stock model per batch. ``docs/results.md`` has a study of it, without a gain.
 
     Args:
         checkpoint (str): Of the stock model, or of a MIPNet.
