@@ -23,13 +23,12 @@ PAPER_PLACES = ('layer5', 'layer6', 'layer7', 'upsample')
 
 KINDS = dict(
     released='the COCO-trained network as it is',
-    baseline='fine-tuned, people pasted, held',
+    baseline='fine-tuned, people pasted',
     longer=f'the same, {LONGER} times as long: the compute of a MIPNet',
-    paper="MIPNet by the paper's rule, nobody pasted, not held",
+    paper="MIPNet by the paper's rule, nobody pasted",
     pasted='the same, people pasted',
     presence='the same, with presence',
-    held='the same, λ = 0 held: it bypasses the MIMBs, and learns from heatmaps too',
-    places=f'the same, {len(PLACES)} places',
+    frozen=f'the same, only the MIMBs learn, {len(PLACES)} places; λ = 0 as released',
 )
 
 
@@ -71,10 +70,10 @@ def run_config(args, run):
     cfg = _baseline_config(args, run['epochs'])
     dataset = cfg.train_dataloader.dataset
     if since('paper'):
-        places = PLACES if since('places') else PAPER_PLACES
+        places = PLACES if since('frozen') else PAPER_PLACES
         insert = [dict(module=name, position='before') for name in places]
         cfg = mipnetify(cfg, where='backbone', insert=insert, init='identity')
-        cfg.model.backbone.bypass_primary = since('held')
+        cfg.model.backbone.bypass_primary = since('frozen')
         if since('presence'):
             cfg.model.head.presence = dict(loss_weight=LOSS_WEIGHT / 1000)
         new = dict(lr_mult=MIMB_RATE)
@@ -88,9 +87,8 @@ def run_config(args, run):
     cfg.train_dataloader.dataset = dataset
     cfg.randomness = dict(seed=run['seed'])
     cfg.load_from = str(start_checkpoint(args))
-    if since('held') or not since('paper'):
-        hook = dict(type='HoldPrimaryHook', checkpoint=cfg.load_from)
-        cfg.custom_hooks = [*cfg.custom_hooks, hook]
+    if since('frozen'):
+        cfg.custom_hooks = [*cfg.custom_hooks, dict(type='FreezeStockHook')]
     return cfg
 
 

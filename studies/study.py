@@ -99,7 +99,9 @@ def main():
     path = args.out / 'runs.jsonl'
     results = {result['run']: result for result in read_lines(path)}
     wanted = set(args.runs or plan)
-    wanted |= {plan[name]['start'] for name in wanted}
+    for name in reversed(plan):  # what it starts from is before it
+        if name in wanted:
+            wanted.add(plan[name]['start'])
     # in this order: a run that waits for its start holds one of the workers
     todo = [name for name in plan if name in wanted - set(results)]
     for name in todo:  # here: mmengine cannot read configs in several threads

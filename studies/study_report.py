@@ -28,10 +28,10 @@ STYLES = {  # of the runs in the plots: label, colour, line
     'longer': ('baseline, 5/3 × passes', '#c8b98a', '-'),
     'neck': ('MIMBNeck', '#5b9bd5', '-'),
     'backbone': ('MIMBBackbone', '#202020', '-'),
-    'held': ('MIMBBackbone, λ = 0 held', '#c0504d', '-'),
+    'frozen': ('MIMBs alone trained', '#c0504d', '-'),
     'crowded-baseline': ('baseline, denser crowd', '#9a9a9a', '--'),
     'crowded-backbone': ('MIMBBackbone, denser crowd', '#202020', '--'),
-    'crowded-held': ('λ = 0 held, denser crowd', '#c0504d', '--'),
+    'crowded-frozen': ('MIMBs alone, denser crowd', '#c0504d', '--'),
 }
 
 

@@ -15,7 +15,12 @@ NETWORKS = {
     'hrnet-w32': 'hrnet-w32_8xb64-20e_synthcrowd-256x192.py',
 }
 PREFIXES = dict(baseline='td-hm_', neck='td-hm_mipnet-neck-', backbone='td-hm_mipnet-')
-PREFIXES['held'] = PREFIXES['backbone']  # with presence, and λ = 0 held
+PREFIXES['frozen'] = PREFIXES['backbone']  # goes on from the baseline, the MIMBs learn
+# of `frozen`: all that learns is here
+FROZEN_PLACES = {
+    'small': ['layer2', 'layer3', 'layer3.1', 'layer4', 'layer4.1'],
+    'hrnet-w32': ['stage3', 'stage4'],
+}
 # box IoU of the closest pair; of COCO's people one in a hundred exceeds 0.5
 STRENGTHS = {'apart': (0, 0), 'touching': (0.1, 0.5), 'overlapped': (0.6, 0.85)}
 OVERLAPS = dict(train=(0, 0.5), **STRENGTHS, crowded=(0.3, 0.85))
@@ -33,12 +38,14 @@ def planned_runs(args):
     add('pretrained', 'baseline', args.pretraining, start=None)
     for seed in range(args.seeds):
         for kind in PREFIXES:
-            add(f'{kind}-{seed}', kind, args.epochs, seed)
+            start = f'baseline-{seed}' if kind == 'frozen' else 'pretrained'
+            add(f'{kind}-{seed}', kind, args.epochs, seed, start)
         add(f'longer-{seed}', 'baseline', LONGER * args.epochs, seed)
     for seed in range(args.seeds):
-        for kind in ('baseline', 'backbone', 'held'):
+        for kind in ('baseline', 'backbone', 'frozen'):
+            start = f'crowded-baseline-{seed}' if kind == 'frozen' else 'pretrained'
             name = f'crowded-{kind}-{seed}'
-            add(name, kind, args.crowded_epochs, seed, data='crowded')
+            add(name, kind, args.crowded_epochs, seed, start, data='crowded')
     for num in (1, 3):
         add(f'N{num}-0', 'backbone', args.epochs, num_instances=num)
     # as long as the pretraining and MIPNet after it
@@ -82,11 +89,13 @@ def run_config(args, run, name):
     if run['start']:
         cfg.load_from = str(checkpoint(args, run['start']))
         cfg.optim_wrapper.optimizer.lr /= 2
-    if run['kind'] == 'held':
-        cfg.model.backbone.bypass_primary = True
+    if run['kind'] == 'frozen':
+        places = FROZEN_PLACES[args.network]
+        insert = [dict(module=place, position='before') for place in places]
+        cfg.model.backbone.update(insert=insert, bypass_primary=True)
         cfg.model.head.presence = {}
-        hook = dict(type='HoldPrimaryHook', checkpoint=cfg.load_from)
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+        freezes = dict(type='FreezeStockHook')
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), freezes]
     cfg.work_dir = str(args.out / name)
     return cfg
 

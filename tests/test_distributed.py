@@ -133,6 +133,19 @@ def test_dist_train_and_dist_test(folder):
     assert 0 < figures[0]['coco/AR'] < 1 and 'coco/lambda1/AP' in figures[0]
 
 
+@pytest.mark.slow
+def test_dist_train_of_the_mimbs_alone(folder):
+    stock = MODELS.build(estimator_config(None)).state_dict()
+    torch.save(dict(state_dict=stock), folder / 'stock.pth')
+    with open(folder / 'config.py', 'a') as config:
+        config.write("load_from = 'stock.pth'\n")
+        config.write("custom_hooks = [dict(type='FreezeStockHook')]\n")
+    trained = torch.load(train(folder, 2), weights_only=False)['state_dict']
+    for key, value in stock.items():
+        ours = f'head.{key}' if key.startswith('head.') else key
+        assert torch.equal(trained[ours], value), key
+
+
 class Loss(nn.Module):
     """The training loss as a module that gives a tensor."""
 

@@ -61,7 +61,7 @@ def parse_args(argv):
         help='checkpoint of the stock model',
     )
     parser.add_argument(
-        '--hold', action='store_true', help='hold lambda 0 to what that model answers'
+        '--freeze', action='store_true', help='train the MIMBs alone, not that model'
     )
     parser.add_argument(
         '--presence', action='store_true', help='learn whether there is a second person'
@@ -138,7 +138,7 @@ def main(argv=None):
             insert=args.insert and [parse_place(place) for place in args.insert],
             init=args.init,
             load_from=args.load_from,
-            hold=args.hold,
+            freeze=args.freeze,
             presence=args.presence,
             paste_people=args.paste_people,
         )

@@ -1,4 +1,4 @@
-from .hold_primary_hook import HoldPrimaryHook
+from .freeze_stock_hook import FreezeStockHook
 from .mipnet_check_hook import MIPNetCheckHook
 
-__all__ = ['HoldPrimaryHook', 'MIPNetCheckHook']
+__all__ = ['FreezeStockHook', 'MIPNetCheckHook']

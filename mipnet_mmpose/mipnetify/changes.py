@@ -28,7 +28,7 @@ def mipnetify(
     insert: Optional[Sequence[dict]] = None,
     init: Optional[str] = None,
     load_from: Optional[str] = None,
-    hold: bool = False,
+    freeze: bool = False,
     presence: bool = False,
     paste_people: bool = False,
 ) -> Config:
@@ -50,9 +50,9 @@ def mipnetify(
             it was, and to ``'paper'`` without.
         load_from (str, optional): Checkpoint of the stock model to start from. The
             weights that the stock backbone starts from are then not fetched.
-        hold (bool): Hold λ = 0 to what the checkpoint answers: it bypasses the MIMBs,
-            and a heatmap head also gets :class:`HoldPrimaryHook`. Needs ``load_from``.
-            Defaults to False.
+        freeze (bool): Train the MIMBs and presence alone, see
+            :class:`FreezeStockHook`. λ = 0 bypasses the MIMBs, so its pose stays that
+            of the checkpoint. Needs ``load_from``. Defaults to False.
         presence (bool): Let the head say whether there is a person for λ ≥ 1, see
             :class:`MIPNetHead`. Defaults to False.
         paste_people (bool): Paste people onto each other in training, see
@@ -72,7 +72,7 @@ def mipnetify(
         insert,
         init,
         load_from,
-        hold,
+        freeze,
         presence,
         paste_people,
     )
@@ -86,7 +86,7 @@ def mipnet_changes(
     insert: Optional[Sequence[dict]] = None,
     init: Optional[str] = None,
     load_from: Optional[str] = None,
-    hold: bool = False,
+    freeze: bool = False,
     presence: bool = False,
     paste_people: bool = False,
 ) -> Dict[str, Any]:
@@ -101,8 +101,8 @@ def mipnet_changes(
         raise ValueError(
             f'num_instances must be an integer of at least 1, got {num_instances!r}'
         )
-    if hold and load_from is None:
-        raise ValueError('hold needs load_from, a checkpoint of the stock model')
+    if freeze and load_from is None:
+        raise ValueError('freeze needs load_from, a checkpoint of the stock model')
     if init is None:
         init = 'paper' if load_from is None else 'identity'
     for key, value, known in (
@@ -117,7 +117,7 @@ def mipnet_changes(
     mimbs = dict(num_instances=n)
     if init == 'identity':
         mimbs['init'] = init
-    if hold:
+    if freeze:
         mimbs['bypass_primary'] = True
     init_cfg = cfg.model.backbone.get('init_cfg')
     fetches = any(part.get('type') == 'Pretrained' for part in _dicts(init_cfg))
@@ -145,8 +145,8 @@ def mipnet_changes(
     if load_from is not None:
         changes['load_from'] = load_from
     hooks = [dict(type='MIPNetCheckHook')]
-    if hold and _bare(cfg.model.head.type) == 'HeatmapHead':
-        hooks.append(dict(type='HoldPrimaryHook', checkpoint=load_from))
+    if freeze:
+        hooks.append(dict(type='FreezeStockHook'))
     stock_hooks = [Base('custom_hooks', star=True)] if cfg.get('custom_hooks') else []
     changes['custom_hooks'] = [*stock_hooks, *hooks]
     changes['model'] = model

@@ -48,7 +48,7 @@ STOCK = {
     f'{BODY}/topdown_regression/coco/'
     'td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192.py': dict(),
     f'{HEATMAP}/td-hm_res50_8xb64-210e_coco-256x192.py': dict(
-        load_from='w.pth', hold=True, presence=True, paste_people=True
+        load_from='w.pth', freeze=True, presence=True, paste_people=True
     ),
     f'{HEATMAP}/td-hm_mspn50_8xb32-210e_coco-256x192.py': dict(num_instances=3),
     f'{HEATMAP}/td-hm_cpm_8xb64-210e_coco-256x192.py': dict(),
@@ -245,7 +245,7 @@ def test_hooks_of_the_stock_config_stay():
 
 
 @pytest.mark.parametrize('where', ['neck', 'backbone'])
-def test_trained_model_is_left_as_it_was_and_held(where):
+def test_trained_model_is_left_as_it_was_and_frozen(where):
     cfg = small_config()
 
     def folds(**options):
@@ -254,12 +254,12 @@ def test_trained_model_is_left_as_it_was_and_held(where):
 
     assert 'init' not in folds() and 'init' not in folds(load_from='w', init='paper')
     assert folds(load_from='w.pth').init == 'identity'
-    made = mipnetify(cfg, load_from='w.pth', hold=True)
-    assert folds(load_from='w.pth', hold=True).bypass_primary
-    hold = dict(type='HoldPrimaryHook', checkpoint='w.pth')
-    assert made.custom_hooks == [dict(type='MIPNetCheckHook'), hold]
-    with pytest.raises(ValueError, match='hold needs load_from'):
-        mipnetify(small_config(), hold=True)
+    made = mipnetify(cfg, load_from='w.pth', freeze=True)
+    assert folds(load_from='w.pth', freeze=True).bypass_primary
+    freezes = dict(type='FreezeStockHook')
+    assert made.custom_hooks == [dict(type='MIPNetCheckHook'), freezes]
+    with pytest.raises(ValueError, match='freeze needs load_from'):
+        mipnetify(small_config(), freeze=True)
 
 
 def test_options_of_training():

@@ -56,9 +56,10 @@ def test_every_run_has_its_config(args):
     assert further.load_from == str(args.out / 'pretrained' / 'epoch_24.pth')
     assert start.get('load_from') is None and configs['scratch-0'].load_from is None
     assert further.model.backbone.init == 'identity'
-    held = configs['crowded-held-1']
-    assert held.model.backbone.bypass_primary and held.model.head.presence == {}
-    assert held.custom_hooks[-1].checkpoint == held.load_from == further.load_from
+    frozen = configs['crowded-frozen-1']
+    assert frozen.model.backbone.bypass_primary and frozen.model.head.presence == {}
+    assert frozen.custom_hooks[-1].type == 'FreezeStockHook'
+    assert 'crowded-baseline-1/epoch_' in frozen.load_from
     assert start.optim_wrapper.optimizer.lr == 0.002
     assert further.optim_wrapper.optimizer.lr == 0.001
     assert configs['scratch-0'].optim_wrapper.optimizer.lr == 0.002
