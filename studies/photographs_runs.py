@@ -15,9 +15,11 @@ from mipnet_mmpose.whole_files import written_whole
 
 LONGER = 1.6  # a step of MIPNet takes as many times as long
 LR, MIMB_RATE = 5e-4, 6  # of the stock layers; that of the new ones is a multiple
-# before each block from the fourth stage on, and before each layer of the upsampling
+# before each block from the fourth stage on and its 3x3 convolution, and before each
+# layer of the upsampling
 STAGES = dict(layer4=4, layer5=3, layer6=3, layer7=1)
-PLACES = [f'{stage}.{i}' for stage, blocks in STAGES.items() for i in range(blocks)]
+BLOCKS = [f'{stage}.{i}' for stage, blocks in STAGES.items() for i in range(blocks)]
+PLACES = [place for block in BLOCKS for place in (block, f'{block}.conv.1')]
 PLACES += [f'upsample.{i}' for i in range(0, 18, 3)]
 PAPER_PLACES = ('layer5', 'layer6', 'layer7', 'upsample')
 
@@ -73,7 +75,9 @@ def run_config(args, run):
         places = PLACES if since('frozen') else PAPER_PLACES
         insert = [dict(module=name, position='before') for name in places]
         cfg = mipnetify(cfg, where='backbone', insert=insert, init='identity')
-        cfg.model.backbone.bypass_primary = since('frozen')
+        if since('frozen'):
+            cfg.model.backbone.update(bypass_primary=True, reduction=16)
+            cfg.custom_hooks = [*cfg.custom_hooks, dict(type='FreezeStockHook')]
         if since('presence'):
             cfg.model.head.presence = dict(loss_weight=LOSS_WEIGHT / 1000)
         new = dict(lr_mult=MIMB_RATE)
@@ -87,8 +91,6 @@ def run_config(args, run):
     cfg.train_dataloader.dataset = dataset
     cfg.randomness = dict(seed=run['seed'])
     cfg.load_from = str(start_checkpoint(args))
-    if since('frozen'):
-        cfg.custom_hooks = [*cfg.custom_hooks, dict(type='FreezeStockHook')]
     return cfg
 
 

@@ -16,10 +16,12 @@ NETWORKS = {
 }
 PREFIXES = dict(baseline='td-hm_', neck='td-hm_mipnet-neck-', backbone='td-hm_mipnet-')
 PREFIXES['frozen'] = PREFIXES['backbone']  # goes on from the baseline, the MIMBs learn
-# of `frozen`: all that learns is here
+# of `frozen`, before each: the blocks and, in ResNet, their second convolution
+BLOCKS = [f'layer{layer}.{block}' for layer in (2, 3, 4) for block in (0, 1)]
 FROZEN_PLACES = {
-    'small': ['layer2', 'layer3', 'layer3.1', 'layer4', 'layer4.1'],
-    'hrnet-w32': ['stage3', 'stage4'],
+    'small': [place for block in BLOCKS for place in (block, f'{block}.conv2')],
+    'hrnet-w32': ['stage3', *(f'stage3.{i}' for i in range(1, 4))]
+    + ['stage4', *(f'stage4.{i}' for i in range(1, 3))],
 }
 # box IoU of the closest pair; of COCO's people one in a hundred exceeds 0.5
 STRENGTHS = {'apart': (0, 0), 'touching': (0.1, 0.5), 'overlapped': (0.6, 0.85)}

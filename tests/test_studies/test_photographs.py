@@ -53,7 +53,7 @@ def test_config_of_each_kind(args, kind):
     assert cfg.test_evaluator.type == metric
     if is_mipnet:
         assert cfg.model.backbone.init == 'identity'
-        assert cfg.model.backbone.bypass_primary == (kind == 'frozen')
+        assert cfg.model.backbone.get('bypass_primary', False) == (kind == 'frozen')
         assert 'backbone.mimbs' in cfg.optim_wrapper.paramwise_cfg.custom_keys
     hooks = [hook['type'] for hook in cfg.custom_hooks]
     assert ('FreezeStockHook' in hooks) == (kind == 'frozen')
