@@ -72,9 +72,9 @@ def parse_args():
     parser.add_argument(
         '--presence-thr',
         type=float,
-        default=0.9,
+        default=0.95,
         help='probability that a box has a person for λ ≥ 1, where the model gives it '
-        '(default: 0.9)',
+        '(default: 0.95)',
     )
     parser.add_argument(
         '--kpt-thr',

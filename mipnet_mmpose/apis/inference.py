@@ -50,7 +50,7 @@ def estimate_poses(
             (``'none'`` keeps all N poses of every box), ``score_mode`` or
             ``keypoint_score_thr`` instead of those of the config's
             ``test_evaluator``; ``presence_thr``, the least ``presence`` of a pose,
-            where the model gives one (0.9 by default).
+            where the model gives one (0.95 by default).
 
     Returns:
         list[dict[str, np.ndarray]]: for each image its P people, best first:

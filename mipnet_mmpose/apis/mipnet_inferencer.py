@@ -137,7 +137,7 @@ class MIPNetInferencer(Pose2DInferencer):
                 Defaults to True.
             score_decay (float, optional): For λ ≥ 1, instead of the config's.
             presence_thr (float, optional): Least ``presence`` of a pose, where the
-                model gives one. Defaults to 0.9.
+                model gives one. Defaults to 0.95.
             oks_nms_thr (float, optional): Instead of the config's.
             crops_per_batch (int): Crops per forward pass. Defaults to 32.
             return_vis, show, wait_time, draw_bbox, draw_heatmap, radius, thickness,
