@@ -30,7 +30,7 @@ def main():
     )
     parser.add_argument('--out', type=Path, default=Path('work_dirs/photographs'))
     parser.add_argument('--baseline', default='baseline-0', metavar='RUN')
-    parser.add_argument('--mipnet', default='pasted-0', metavar='RUN')
+    parser.add_argument('--mipnet', default='frozen-0', metavar='RUN')
     parser.add_argument('--skeletons', type=Path, metavar='PNG')
     args = parser.parse_args()
     settings = json.loads((args.out / 'settings.json').read_text())
