@@ -8,6 +8,7 @@ from mmpose.registry import HOOKS
 from ..models.heads.presence import Presence
 from ..models.lambdas import LambdaModule
 from ..models.mimb import MIMB
+from ..models.stock_checkpoint import load_stock_weights
 
 
 @HOOKS.register_module()
@@ -26,7 +27,7 @@ class FreezeStockHook(Hook):
 
     Raises:
         ValueError: where the training neither starts from a checkpoint nor resumes,
-            or the model has no MIMB.
+            the checkpoint lacks weights of the stock model, or the model has no MIMB.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -49,12 +50,16 @@ class FreezeStockHook(Hook):
             runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
 
     def before_train(self, runner: Runner) -> None:
-        """Check that the stock layers are trained ones."""
-        if runner._load_from is None and not runner._resume:
+        """Check that all stock layers are trained ones."""
+        if not runner._has_loaded:
             raise ValueError(
                 'load_from is not set: FreezeStockHook keeps the stock layers as they '
                 'are, so they must come from a checkpoint of the stock model'
             )
+        if not runner._resume:
+            wrapped = is_model_wrapper(runner.model)
+            model = runner.model.module if wrapped else runner.model
+            load_stock_weights(model, runner._load_from)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None

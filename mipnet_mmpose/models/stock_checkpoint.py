@@ -1,6 +1,6 @@
 import re
 from pathlib import Path
-from typing import Union
+from typing import List, Union
 
 from mmengine.runner import CheckpointLoader
 from torch import nn
@@ -40,11 +40,35 @@ def load_whole_checkpoint(model: nn.Module, checkpoint: Union[str, Path]) -> Non
     Raises:
         ValueError: where it lacks some; names the file and one of them.
     """
+    _refuse_missing(_load(model, checkpoint), checkpoint)
+
+
+def load_stock_weights(model: nn.Module, checkpoint: Union[str, Path]) -> None:
+    """Load a checkpoint that must have all weights of the stock model inside.
+
+    Args:
+        model (nn.Module): filled in place; its MIMBs and presence stay as they are
+            where the checkpoint has none.
+        checkpoint (str | Path): as for :func:`load_whole_checkpoint`.
+
+    Raises:
+        ValueError: where it lacks some; names the file and one of them.
+    """
+    missing = _load(model, checkpoint)
+    ours = [k for k in missing if '.mimbs.' in k or k.startswith('head.presence.')]
+    _refuse_missing([key for key in missing if key not in ours], checkpoint)
+
+
+def _load(model: nn.Module, checkpoint: Union[str, Path]) -> List[str]:
+    """Fill a model; the keys that the checkpoint lacks."""
     loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
     state = loaded.get('state_dict', loaded)
     # as mmengine's load_checkpoint, which does not say what is missing
     state = {re.sub(r'^module\.', '', key): value for key, value in state.items()}
-    missing = model.load_state_dict(state, strict=False).missing_keys
+    return model.load_state_dict(state, strict=False).missing_keys
+
+
+def _refuse_missing(missing: List[str], checkpoint: Union[str, Path]) -> None:
     missing = [key for key in missing if not key.endswith('.num_batches_tracked')]
     if missing:
         raise ValueError(
