@@ -37,7 +37,7 @@ class FreezeStockHook(Hook):
         ours = [m for m in model.modules() if isinstance(m, (MIMB, Presence))]
         if not any(isinstance(module, MIMB) for module in ours):
             raise ValueError('FreezeStockHook: the model has no MIMB to train')
-        model.requires_grad_(False)
+        self.model = model.requires_grad_(False)
         for module in ours:
             module.requires_grad_(True)
         inside = {part for module in ours for part in module.modules()}
@@ -57,9 +57,7 @@ class FreezeStockHook(Hook):
                 'are, so they must come from a checkpoint of the stock model'
             )
         if not runner._resume:
-            wrapped = is_model_wrapper(runner.model)
-            model = runner.model.module if wrapped else runner.model
-            load_stock_weights(model, runner._load_from)
+            load_stock_weights(self.model, runner._load_from)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None

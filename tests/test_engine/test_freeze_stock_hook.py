@@ -44,7 +44,7 @@ def test_stock_layers_stay_and_the_rest_learns(pair_folder, tmp_path, where):
     model = train(pair_folder, tmp_path, cfg, str(tmp_path / 'stock.pth'))
     state = model.state_dict()
     for key, value in stock.state_dict().items():
-        ours = key.replace('head.', 'head.head.', 1) if 'head.' in key[:5] else key
+        ours = f'head.{key}' if key.startswith('head.') else key
         assert torch.equal(state[ours], value), key
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     assert any('mimbs' in name for name in trained)

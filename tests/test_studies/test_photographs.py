@@ -120,8 +120,8 @@ def result(seed, ap, thresholds=None):
     pairs = {'0.3': dict(both=10 + seed, reached=20, boxes=40)}
     more = dict(thresholds=thresholds) if thresholds else {}
     return {
-        'run': f'places-{seed}',
-        'kind': 'places',
+        'run': f'frozen-{seed}',
+        'kind': 'frozen',
         'real pairs': pairs,
         'lone': dict(persons=50, twice=1),
         **parts,
@@ -133,9 +133,9 @@ def test_tables_are_means_over_the_seeds():
     points = [[dict(threshold=0.5, twice=t, both=b)] for t, b in ((4, 10), (6, 13))]
     found = study.tables([result(0, 0.5, points[0]), result(1, 0.6, points[1])])
     row = found['photographs'].splitlines()[-1]
-    assert row.startswith('| places | 2 | 55.0 (50.0 to 60.0) |')
+    assert row.startswith('| frozen | 2 | 55.0 (50.0 to 60.0) |')
     assert '| 10.5 (20) of 40 |' in row and row.endswith('| 2.0 |')
-    assert '| places-1 | 60.0 (60.0 to 60.0) |' in found['photographs intervals']
+    assert '| frozen-1 | 60.0 (60.0 to 60.0) |' in found['photographs intervals']
     row = found['photographs presence'].splitlines()[-1]
-    assert row == '| places | 0.5 | 10.0 % of 50 | 11.5 |'
+    assert row == '| frozen | 0.5 | 10.0 % of 50 | 11.5 |'
     assert 'photographs presence' not in study.tables([result(0, 0.5)])
