@@ -11,24 +11,20 @@ from torch.nn.functional import softplus
 
 from mipnet_mmpose import use_lambdas
 
+from mipnet_mmpose.models.heads.presence import Presence
+
 from ..conftest import estimator_config, head_config
 from .test_estimator import build, pair_folder, predict, train_batch
 
 __all__ = ['pair_folder']
 
 
-def with_presence(seed=0, instance_weights=None, num_instances=2, **test_cfg):
+def with_presence(seed=0, num_instances=2, **test_cfg):
     """A model, and the same one without presence."""
     models = []
     for presence in (dict(), None):
         cfg = estimator_config('backbone', num_instances, **test_cfg)
         cfg['head']['presence'] = presence
-        if instance_weights:
-            loss = cfg['head']['head']['loss']
-            loss = dict(
-                type='MultiInstanceLoss', loss=loss, instance_weights=instance_weights
-            )
-            cfg['head']['head'] = dict(cfg['head']['head'], loss=loss)
         torch.manual_seed(seed)
         models.append(MODELS.build(cfg))
     models[0].load_state_dict(models[1].state_dict(), strict=False)
@@ -51,23 +47,37 @@ def test_loss_is_logistic_over_the_boxes(pair_folder):
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_a_row_without_a_person_trains_presence_alone(pair_folder):
+def test_the_poses_learn_what_they_learn_without(pair_folder):
+    """Boxes with and without a second person; presence has gradients of its own."""
     batch = train_batch(pair_folder, 2)
-    alone = {key: values[2:] for key, values in batch.items()}
-    model, _ = with_presence()
-    # the same with the loss of lambda = 1 left out
-    _, primary = with_presence(instance_weights=[1, 0])
-    found, expected = losses(model, alone), losses(primary, alone)
+    models = with_presence()
+    found, expected = (losses(model, batch) for model in models)
     assert torch.equal(found['loss_kpt'], expected['loss_kpt'])
+    (found['loss_kpt'] + found['loss_presence']).backward()
+    expected['loss_kpt'].backward()
+    others = dict(models[1].named_parameters())
+    for name, parameter in models[0].named_parameters():
+        if 'presence' in name:
+            assert parameter.grad.abs().max() > 0, name
+        else:
+            assert torch.equal(parameter.grad, others[name].grad), name
 
 
-def test_rows_with_a_person_have_the_loss_they_had(pair_folder):
-    batch = train_batch(pair_folder, 2)
-    pair = {key: values[:2] for key, values in batch.items()}
-    model, without = with_presence()
-    assert torch.equal(
-        losses(model, pair)['loss_kpt'], losses(without, pair)['loss_kpt']
+def test_size_of_the_features_does_not_count():
+    """Features of a heatmap head are small: a plain layer would learn slowly."""
+    feats = torch.rand(8, 16, 4, 4)
+    torch.manual_seed(0)
+    presence = Presence(16).train()
+    np.testing.assert_allclose(
+        presence((feats,)).detach(), presence((feats * 1000,)).detach(), atol=2e-2
     )
+
+
+def test_a_batch_of_one_sample_trains(pair_folder):
+    """The last batch of an epoch may be that small."""
+    model, _ = with_presence()
+    batch = {key: values[:1] for key, values in train_batch(pair_folder, 2).items()}
+    assert torch.isfinite(losses(model, batch)['loss_presence'])
 
 
 def test_presence_of_each_pose(pair_folder):
@@ -116,25 +126,8 @@ def test_stock_checkpoint_fills_all_but_mimbs_and_presence():
     assert {'mimbs.' in k or 'presence' in k for k in report.missing_keys} == {True}
 
 
-@pytest.mark.parametrize(
-    'num_instances, head, key',
-    [
-        (1, head_config(), 'num_instances'),
-        (
-            2,
-            dict(head_config(), loss=dict(type='KeypointMSELoss')),
-            'use_target_weight',
-        ),
-    ],
-)
-def test_what_does_not_fit_is_named(num_instances, head, key):
+def test_one_instance_has_no_presence():
     init_default_scope('mmpose')
-    with pytest.raises(ValueError, match=f'model.head.presence.*{key}'):
-        MODELS.build(
-            dict(
-                type='MIPNetHead',
-                head=head,
-                num_instances=num_instances,
-                presence=dict(),
-            )
-        )
+    head = dict(type='MIPNetHead', head=head_config(), num_instances=1, presence={})
+    with pytest.raises(ValueError, match='model.head.presence.*num_instances'):
+        MODELS.build(head)

@@ -80,8 +80,7 @@ class MIPNetHead(LambdaModule, BaseHead):
         num_instances (int): Instances N per box. Defaults to 2.
         presence (dict, optional): Let the model say for each λ ≥ 1 whether there is
             such a person. Arguments of :class:`Presence`, ``dict()`` for its defaults;
-            ``channels`` are the ``in_channels`` of the head. A row without a person
-            then trains this alone, not person 0 again. Defaults to None.
+            ``channels`` are the ``in_channels`` of the head. Defaults to None.
         init_cfg (dict, optional): Of :class:`mmengine.model.BaseModule`.
 
     Raises:
@@ -110,14 +109,6 @@ class MIPNetHead(LambdaModule, BaseHead):
     def _build_presence(self, presence: dict) -> Presence:
         if self.num_instances == 1:
             raise ValueError('model.head.presence is of λ ≥ 1, but num_instances is 1')
-        for name, module in self.head.named_modules():
-            if isinstance(module, MultiInstanceLoss) and not getattr(
-                module, 'use_target_weight', False
-            ):
-                raise ValueError(
-                    f'model.head.presence needs model.head.head.{name}.use_target_'
-                    'weight=True, to leave out the rows without a person'
-                )
         channels = presence.get('channels', getattr(self.head, 'in_channels', None))
         if isinstance(channels, (list, tuple)):
             channels = channels[-1]
@@ -169,10 +160,6 @@ class MIPNetHead(LambdaModule, BaseHead):
                 return self.head.loss(feats, rows, train_cfg)
         targets = [s.gt_instances.target_instances for s in batch_data_samples]
         present = np.concatenate(targets) == np.arange(self.num_instances)
-        for row, is_present in zip(rows, present.ravel()):
-            if not is_present:
-                weights = row.gt_instance_labels.keypoint_weights
-                row.gt_instance_labels.keypoint_weights = torch.zeros_like(weights)
         present = torch.from_numpy(present).to(_first_level(feats).device)
         loss = self.presence.loss(feats, present)
         with _numpy_precision(feats) as feats:

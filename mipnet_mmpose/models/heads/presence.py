@@ -11,6 +11,9 @@ from ..mimb import global_average
 class Presence(BaseModule):
     """Whether there is a person for a λ ≥ 1: one linear layer on pooled features.
 
+    It learns beside the poses and changes nothing of them: its gradient ends at the
+    features, which are normalized over the batch, so that one layer is enough.
+
     Args:
         channels (int): Channels of the last feature level that the head gets.
         loss_weight (float): Of the logistic loss. Defaults to 0.001, the size of a
@@ -19,6 +22,7 @@ class Presence(BaseModule):
 
     def __init__(self, channels: int, loss_weight: float = 1e-3):
         super().__init__()
+        self.norm = nn.BatchNorm1d(channels)
         self.fc = nn.Linear(channels, 1)
         self.loss_weight = loss_weight
 
@@ -26,7 +30,7 @@ class Presence(BaseModule):
         """Logits (M,) of M rows of features, the last level of which counts."""
         while not isinstance(feats, Tensor):
             feats = feats[-1]
-        return self.fc(global_average(feats))[:, 0]
+        return self.fc(self.norm(global_average(feats.detach())))[:, 0]
 
     def loss(self, feats: Any, present: Tensor) -> Tensor:
         """Logistic loss of λ ≥ 1.
