@@ -1,7 +1,7 @@
 """Kill a training at random moments, resume it, and compare with one that was not.
 
 Trains a small MIPNet with MMPose's tools/train.py on a few synthetic pictures, with
-loader workers. Each process is killed with SIGKILL after a random time; the next one
+people pasted and loader workers. Each process is killed with SIGKILL after a random time; the next one
 goes on with --resume. Once it has been killed often enough it runs to its end: weights,
 statistics and optimizer must then be those of the uninterrupted training, bit for bit.
 After every kill each checkpoint must load. A training that ends before it is killed is
@@ -55,6 +55,7 @@ def start(args, folder, work_dir):
     os.dup2(log, 2)
     options = {
         'train_dataloader.dataset.dataset.data_root': f'{folder}/',
+        'train_dataloader.dataset.paste_people.prob': 0.5,
         'train_dataloader.batch_size': 8,
         'train_dataloader.num_workers': args.workers,
         'train_cfg.max_epochs': args.epochs,

@@ -38,6 +38,10 @@ def folder(coco_folder):
         person(i, i // 3, *rng.uniform(0, 70, 2), 60, 50, area=rng.uniform(1e5, 3e6))
         for i in range(1, PEOPLE + 1)
     ]
+    for each in people:
+        left, top, width, height = each['bbox']
+        right, bottom = left + width, top + height
+        each['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
     folder = coco_folder(people)
     train = coco_dataset_config(folder, train_pipeline())
     test = coco_dataset_config(folder, val_pipeline(), test_mode=True)
@@ -134,13 +138,16 @@ def test_dist_train_and_dist_test(folder):
 
 
 @pytest.mark.slow
-def test_dist_train_of_the_mimbs_alone(folder):
+def test_dist_train_of_mimbs_and_presence_with_people_pasted(folder):
     stock = MODELS.build(estimator_config(None)).state_dict()
     torch.save(dict(state_dict=stock), folder / 'stock.pth')
     with open(folder / 'config.py', 'a') as config:
         config.write("load_from = 'stock.pth'\n")
         config.write("custom_hooks = [dict(type='FreezeStockHook')]\n")
+        config.write("model['head']['presence'] = {}\n")
+        config.write("train_dataloader['dataset']['paste_people'] = dict(prob=1)\n")
     trained = torch.load(train(folder, 2), weights_only=False)['state_dict']
+    assert trained['head.presence.norm.running_mean'].abs().max() > 0
     for key, value in stock.items():
         ours = f'head.{key}' if key.startswith('head.') else key
         assert torch.equal(trained[ours], value), key
