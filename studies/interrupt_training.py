@@ -1,11 +1,11 @@
 """Kill a training at random moments, resume it, and compare with one that was not.
 
 Trains a small MIPNet with MMPose's tools/train.py on a few synthetic pictures, with
-people pasted and loader workers. Each process is killed with SIGKILL after a random time; the next one
-goes on with --resume. Once it has been killed often enough it runs to its end: weights,
-statistics and optimizer must then be those of the uninterrupted training, bit for bit.
-After every kill each checkpoint must load. A training that ends before it is killed is
-compared too, and the next one starts afresh.
+people pasted and loader workers. Each process is killed with SIGKILL after a random
+time; the next one goes on with --resume. Once it has been killed often enough it runs
+to its end: weights, statistics and optimizer must then be those of the uninterrupted
+training, bit for bit. After every kill each checkpoint must load. A training that ends
+before it is killed is compared too, and the next one starts afresh.
 """
 
 import argparse

@@ -10,7 +10,6 @@ from mmpose.registry import MODELS
 from torch.nn.functional import softplus
 
 from mipnet_mmpose import use_lambdas
-
 from mipnet_mmpose.models.heads.presence import Presence
 
 from ..conftest import estimator_config, head_config
