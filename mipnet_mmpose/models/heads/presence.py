@@ -16,8 +16,9 @@ class Presence(BaseModule):
 
     Args:
         channels (int): Channels of the last feature level that the head gets.
-        loss_weight (float): Of the logistic loss. Defaults to 0.001, the size of a
-            heatmap loss in MMPose; SimCC and regression have losses near 1.
+        loss_weight (float): Of the logistic loss. It counts for SGD and for the norm
+            that gradients are clipped at. Defaults to 0.001, the size of a heatmap
+            loss in MMPose.
     """
 
     def __init__(self, channels: int, loss_weight: float = 1e-3):
