@@ -90,7 +90,7 @@ def ended(child, seconds=None):
 
 
 def mend_last_checkpoint(work_dir):
-    """As docs/reliability.md says: mmengine's one line can be cut off; whether it was."""
+    """Write mmengine's one line anew where it was cut off; whether it was."""
     path = work_dir / 'last_checkpoint'
     if not path.exists() or Path(path.read_text()).is_file():
         return False
