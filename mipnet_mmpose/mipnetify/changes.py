@@ -103,6 +103,8 @@ def mipnet_changes(
         )
     if freeze and load_from is None:
         raise ValueError('freeze needs load_from, a checkpoint of the stock model')
+    if presence and num_instances == 1:
+        raise ValueError('presence is of λ ≥ 1: it needs num_instances of at least 2')
     if init is None:
         init = 'paper' if load_from is None else 'identity'
     for key, value, known in (

@@ -266,6 +266,8 @@ def test_options_of_training():
     made = mipnetify(small_config(), presence=True, paste_people=True)
     assert made.model.head.presence == {}
     assert made.train_dataloader.dataset.paste_people == {}
+    with pytest.raises(ValueError, match='presence is of λ ≥ 1.*num_instances'):
+        mipnetify(small_config(), num_instances=1, presence=True)
 
 
 def test_config_of_mmpose_0_is_refused_by_that_name():

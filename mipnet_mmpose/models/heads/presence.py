@@ -11,8 +11,8 @@ from ..mimb import global_average
 class Presence(BaseModule):
     """Whether there is a person for a λ ≥ 1: one linear layer on pooled features.
 
-    It learns beside the poses and changes nothing of them: its gradient ends at the
-    features, which are normalized over the batch, so that one layer is enough.
+    Its gradient ends at the features, so the poses learn what they learn without it.
+    The features are normalized over the batch, so that one layer is enough.
 
     Args:
         channels (int): Channels of the last feature level that the head gets.
