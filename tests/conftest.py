@@ -133,7 +133,7 @@ def head_config(channels=8, codec=CODEC):
 
 
 def estimator_config(
-    where='backbone', num_instances=2, init='paper', lambdas=None, **test_cfg
+    where='backbone', num_instances=2, init='paper', **test_cfg
 ):
     """A small MIPNet, or with ``where=None`` its stock baseline."""
     parts = dict(backbone=hrnet_config(), head=head_config())
@@ -144,7 +144,6 @@ def estimator_config(
             num_instances=num_instances,
             init=init,
             input_size=(96, 128),
-            lambdas=lambdas,
         )
     elif where == 'neck':
         parts['neck'] = dict(
@@ -152,12 +151,9 @@ def estimator_config(
             in_channels=8,
             num_instances=num_instances,
             init=init,
-            lambdas=lambdas,
         )
     if where:
-        parts['head'] = dict(
-            type='MIPNetHead', head=parts['head'], num_instances=num_instances
-        )
+        parts['head'] = dict(type='MIPNetHead', head=parts['head'])
     preprocessor = dict(
         type='PoseDataPreprocessor',
         mean=[123.675, 116.28, 103.53],

@@ -24,7 +24,7 @@ mimb_resnet = dict(
     ],
     num_instances=num_instances,
 )
-mipnet_head = dict(type='MIPNetHead', num_instances=num_instances)
+mipnet_head = dict(type='MIPNetHead')
 
 # pipelines
 random_bbox_transform = dict(

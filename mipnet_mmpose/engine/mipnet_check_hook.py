@@ -7,7 +7,7 @@ from mmpose.registry import HOOKS
 from torch import nn
 
 from ..models.heads.mipnet_head import MIPNetHead
-from ..models.lambdas import FoldingModule
+from ..models.lambdas import LambdaModule
 from ..models.mimb import MIMB
 from ..models.stock_checkpoint import check_mimbs_loaded
 
@@ -38,7 +38,7 @@ class MIPNetCheckHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Check the head."""
         for name, module in runner.model.named_modules():
-            if not isinstance(module, FoldingModule) or module.num_instances == 1:
+            if not isinstance(module, LambdaModule) or module.num_instances == 1:
                 continue
             if not any(isinstance(m, MIPNetHead) for m in runner.model.modules()):
                 head = getattr(getattr(runner.model, 'module', runner.model), 'head', 0)

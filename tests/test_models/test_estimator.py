@@ -8,9 +8,15 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.runner.checkpoint import load_state_dict
+from mmengine.structures import InstanceData, PixelData
 from mmpose.registry import DATASETS, MODELS
+from mmpose.structures import PoseDataSample
 
 from mipnet_mmpose import MIMB, MIPNetHead, MultiInstanceLoss, use_lambdas
+from mipnet_mmpose.models.heads.instance_targets import (
+    assign_unanswered,
+    unfold_targets,
+)
 
 from ..conftest import (
     coco_dataset_config,
@@ -181,72 +187,50 @@ def test_autocast_trains_and_predicts(pair_folder):
 
 @pytest.mark.parametrize('where', ['backbone', 'neck'])
 @pytest.mark.parametrize('lambdas', [[0, 0.25, 0.5, 1], [1, 0.5]])
-def test_real_lambdas_of_the_config_and_the_context_agree(pair_folder, where, lambdas):
-    configured = predict(build(where=where, lambdas=lambdas), pair_folder)
+def test_real_lambdas(pair_folder, where, lambdas):
+    """Also inside each other; afterwards the model answers 0 ... N - 1 again."""
     model = build(where=where)
-    with use_lambdas(model, lambdas):
-        chosen = predict(model, pair_folder)
+    with use_lambdas(model, [0.5]):
+        with use_lambdas(model, lambdas):
+            chosen = predict(model, pair_folder)
+        assert predict(model, pair_folder)[0].pred_instances.lambdas.tolist() == [0.5]
     default = predict(model, pair_folder)
-    for a, b, c in zip(configured, chosen, default):
-        assert a.pred_instances.lambdas.tolist() == lambdas
+    for b, c in zip(chosen, default):
+        assert b.pred_instances.lambdas.tolist() == lambdas
         assert c.pred_instances.lambdas.tolist() == [0, 1]
-        np.testing.assert_array_equal(
-            a.pred_instances.keypoints, b.pred_instances.keypoints
-        )
         for i, value in enumerate(lambdas):
             if value in (0, 1):
                 np.testing.assert_allclose(
-                    a.pred_instances.keypoints[i],
+                    b.pred_instances.keypoints[i],
                     c.pred_instances.keypoints[value],
                     atol=1e-3,
                 )
 
 
-def test_lambdas_of_the_config_pass_a_stock_neck(pair_folder):
-    """MIMBBackbone, GlobalAveragePooling, MIPNetHead; a model built in between."""
-    head = dict(type='RLEHead', in_channels=8, num_joints=17, decoder=dict(
-        type='RegressionLabel', input_size=(96, 128)))  # fmt: skip
-    cfg = dict(
-        type='TopdownPoseEstimator',
-        data_preprocessor=dict(type='PoseDataPreprocessor'),
-        backbone=dict(type='MIMBBackbone', backbone=hrnet_config(), lambdas=[1, 0.5]),
-        neck=dict(type='GlobalAveragePooling'),
-        head=dict(type='MIPNetHead', head=head),
-    )
-    model, other = MODELS.build(cfg), build()
-    for sample in predict(model, pair_folder):
-        assert sample.pred_instances.lambdas.tolist() == [1, 0.5]
-    assert predict(other, pair_folder)[0].pred_instances.lambdas.tolist() == [0, 1]
-
-
-def test_a_wrapped_head_works(pair_folder):
-    model, stock = build(lambdas=[1, 0]), build(lambdas=[1, 0])
-    head = torch.nn.Sequential(model.head)
-    head.loss, head.predict = model.head.loss, model.head.predict
-    model.head = head
-    data = model.data_preprocessor(train_batch(pair_folder, 2), True)
-    assert model.train()(**data, mode='loss')['loss_kpt'].isfinite()
-    model = build(lambdas=[1, 0])
-    if hasattr(torch, 'compile'):
-        model.head = torch.compile(model.head, backend='eager')
+def test_a_compiled_head_works(pair_folder):
+    model, stock = build(), build()
+    model.head = torch.compile(model.head, backend='eager')
     for a, b in zip(predict(model, pair_folder), predict(stock, pair_folder)):
-        assert a.pred_instances.lambdas.tolist() == [1, 0]
         np.testing.assert_allclose(
             a.pred_instances.keypoints, b.pred_instances.keypoints, atol=1e-3
         )
 
 
 def test_training_ignores_the_lambdas_of_inference(pair_folder):
-    model = build(lambdas=[0.5]).train()
+    model = build().train()
     data = model.data_preprocessor(train_batch(pair_folder, 2), True)
-    assert model(**data, mode='loss')['loss_kpt'].isfinite()
+    with use_lambdas(model, [0.5]):
+        assert model(**data, mode='loss')['loss_kpt'].isfinite()
 
 
 def test_heatmaps_and_selected_keypoints(pair_folder):
     model = build(output_heatmaps=True, output_keypoint_indices=[0, 5, 6])
-    plain = predict(build(), pair_folder)
+    plain = predict(build(output_heatmaps=True), pair_folder)
     for sample, full in zip(predict(model, pair_folder), plain):
-        assert sample.pred_fields.heatmaps.shape == (2 * 17, 32, 24)
+        heatmaps = full.pred_fields.heatmaps.unflatten(0, (2, 17))
+        assert torch.equal(
+            sample.pred_fields.heatmaps, heatmaps[:, [0, 5, 6]].flatten(0, 1)
+        )
         np.testing.assert_array_equal(
             sample.pred_instances.keypoints, full.pred_instances.keypoints[:, [0, 5, 6]]
         )
@@ -259,52 +243,21 @@ NECK = dict(type='MIMBNeck', in_channels=8)
 IN_BACKBONE = dict(type='MIMBBackbone', backbone=hrnet_config())
 
 
-@pytest.mark.parametrize('mode', ['loss', 'predict'])
 @pytest.mark.parametrize(
     ('parts', 'message'),
     [
-        (dict(), "add model.neck=dict.type='MIMBNeck'"),
-        (
-            dict(neck=dict(NECK, num_instances=3)),
-            'model.neck.num_instances=3 differs from model.head.num_instances=2',
-        ),
-        (dict(neck=NECK, backbone=IN_BACKBONE), 'keep one of them'),
+        (dict(), 'num_instances=2 differs from num_instances=1'),
+        (dict(neck=dict(NECK, num_instances=3)), 'num_instances=2 differs from .*=3'),
+        (dict(neck=NECK, backbone=IN_BACKBONE), 'Keep one of them'),
     ],
 )
-def test_parts_that_do_not_fit_stop_the_first_batch(pair_folder, parts, message, mode):
+def test_parts_that_do_not_fit_stop_the_first_batch(pair_folder, parts, message):
     cfg = dict(type='TopdownPoseEstimator', backbone=hrnet_config(), head=MIPNET_HEAD)
     cfg['data_preprocessor'] = dict(type='PoseDataPreprocessor')
     model = MODELS.build(dict(cfg, **parts))
+    data = model.data_preprocessor(train_batch(pair_folder, 2), True)
     with pytest.raises(ValueError, match=message):
-        if mode == 'predict':
-            predict(model, pair_folder)
-        else:
-            data = model.data_preprocessor(train_batch(pair_folder, 2), True)
-            model(**data, mode='loss')
-
-
-@pytest.mark.parametrize('part', [NECK, IN_BACKBONE], ids=lambda part: part['type'])
-def test_lambda_out_of_range_is_refused(part):
-    message = r'lambdas: lambda = 1.5 is outside 0 \.\.\. 1'
-    with pytest.raises(ValueError, match=message):
-        MODELS.build(dict(part, lambdas=[0, 1.5]))
-
-
-@pytest.mark.parametrize(
-    'loss', [dict(num_instances=3), dict(instance_weights=[1, 1, 1])]
-)
-def test_loss_of_another_number_of_instances_is_refused(loss):
-    loss = dict(type='MultiInstanceLoss', loss=dict(type='KeypointMSELoss'), **loss)
-    message = 'loss_module.num_instances=3 differs from model.head.num_instances=2'
-    with pytest.raises(ValueError, match=message):
-        MIPNetHead(dict(head_config(), loss=loss))
-
-
-def test_loss_takes_the_number_of_instances_of_the_head():
-    loss = dict(type='MultiInstanceLoss', loss=dict(type='KeypointMSELoss'))
-    head = MIPNetHead(dict(head_config(), loss=loss), num_instances=3)
-    assert head.head.loss_module.num_instances == 3
-    assert head.head.loss_module.instance_weights == [1, 1, 1]
+        model(**data, mode='loss')
 
 
 def test_stock_dataset_is_refused_with_the_fix(pair_folder):
@@ -321,11 +274,11 @@ def test_dataset_of_another_number_of_instances_is_refused(pair_folder):
         model(**data, mode='loss')
 
 
-def test_lambdas_in_test_cfg_are_refused(pair_folder):
+def test_lambda_out_of_range_is_refused(pair_folder):
     model = build()
-    model.test_cfg['lambdas'] = [0.5]
-    with pytest.raises(ValueError, match='model.neck.lambdas .*use_lambdas'):
-        predict(model, pair_folder)
+    with pytest.raises(ValueError, match=r'lambda = 1.5 is outside 0 \.\.\. 1'):
+        use_lambdas(model, [0, 1.5]).__enter__()
+    assert predict(model, pair_folder)[0].pred_instances.lambdas.tolist() == [0, 1]
 
 
 def test_lambdas_of_a_stock_model_are_refused():
@@ -390,9 +343,54 @@ def test_every_loss_of_a_head_is_per_instance():
     assert [type(loss) for loss in losses] == [MultiInstanceLoss] * 2
     pose = dict(type='RTMCCHead', in_channels=8, out_channels=17, input_size=(96, 128))
     pose.update(in_featuremap_size=(3, 4), simcc_split_ratio=2.0)
-    head = MIPNetHead(dict(type='VisPredictHead', pose_cfg=pose), num_instances=3).head
+    head = MIPNetHead(dict(type='VisPredictHead', pose_cfg=pose)).head
     for loss in (head.loss_module, head.pose_head.loss_module):
-        assert isinstance(loss, MultiInstanceLoss) and loss.num_instances == 3
+        assert isinstance(loss, MultiInstanceLoss)
     stages = dict(type='CombinedLoss', losses=dict(heatmap=mse))
     head = MIPNetHead(dict(cpm, loss=stages)).head
     assert isinstance(head.loss_module.heatmap, MultiInstanceLoss)
+
+
+def test_unanswered_rule_gives_lambda_1_whom_lambda_0_does_not_answer():
+    """Three crops: λ = 0 answers person 0, person 1, and one person alone."""
+    samples = []
+    for persons in ([0, 1], [0, 1], [0, 0]):
+        heatmaps = torch.zeros(2, 3, 8, 8)
+        for row, who in enumerate(persons):
+            heatmaps[row, :, 1, 1 + 4 * who] = 1
+        weights = torch.ones(2, 3)
+        weights[:, 2] = 0  # labelled of nobody
+        sample = PoseDataSample(
+            gt_fields=PixelData(heatmaps=heatmaps.flatten(0, 1)),
+            gt_instance_labels=InstanceData(keypoint_weights=weights),
+            gt_instances=InstanceData(target_instances=np.array([persons])),
+        )
+        samples.append(unfold_targets(sample, 2))
+    answers = torch.full((3, 3, 8, 8), 0.01)
+    answers[[0, 1, 2], :2, 1] = 0.0
+    for crop, column in enumerate([1, 5, 1]):
+        answers[crop, :2, 1, column] = 0.5
+    answers[0, 2, 1, 5] = 9  # of the keypoint that is not labelled
+    present = np.array([[1, 1], [1, 1], [1, 0]], bool)
+    rows = assign_unanswered(answers, samples, present)
+    assert [int(r[1].gt_fields.heatmaps[0, 1].argmax()) for r in rows[:2]] == [5, 1]
+    assert [float(r[0].gt_instance_labels.keypoint_weights.sum()) for r in rows] == [
+        2
+    ] * 3
+    assert [float(r[1].gt_instance_labels.keypoint_weights.sum()) for r in rows] == [
+        2,
+        2,
+        0,
+    ]
+    for first, _ in rows:
+        assert first.gt_fields.heatmaps[0, 1, 1] == 1
+
+
+def test_unanswered_rule_trains(pair_folder):
+    cfg = estimator_config('backbone')
+    cfg['head']['instance_rule'] = 'unanswered'
+    model = MODELS.build(cfg).train()
+    data = model.data_preprocessor(train_batch(pair_folder, 2), True)
+    assert model(**data, mode='loss')['loss_kpt'].isfinite()
+    with pytest.raises(ValueError, match='instance_rule'):
+        MIPNetHead(head_config(), instance_rule='other')

@@ -9,6 +9,13 @@ from mipnet_mmpose import MultiInstanceLoss
 MSE = dict(type='KeypointMSELoss', use_target_weight=True)
 
 
+def of(num_instances, cfg=MSE, **kwargs):
+    """The loss as the head of a model of N instances calls it."""
+    loss = MultiInstanceLoss(cfg, **kwargs)
+    loss.num_instances = num_instances
+    return loss
+
+
 def batch(rows, seed=0):
     generator = torch.Generator().manual_seed(seed)
     output = torch.rand(rows, 17, 8, 6, generator=generator)
@@ -24,14 +31,14 @@ def test_loss_is_the_mean_over_rows_of_the_papers_formula(num_instances):
         (weights[r, :, None, None] * (output[r] - target[r]) ** 2).mean()
         for r in range(len(output))
     ]
-    loss = MultiInstanceLoss(MSE, num_instances)(output, target, weights)
+    loss = of(num_instances, MSE)(output, target, weights)
     torch.testing.assert_close(loss, torch.stack(rows).mean())
 
 
 def test_one_instance_is_the_stock_loss():
     arguments = batch(4)
     stock = MODELS.build(MSE)(*arguments)
-    assert torch.equal(MultiInstanceLoss(MSE, 1)(*arguments), stock)
+    assert torch.equal(of(1, MSE)(*arguments), stock)
 
 
 def test_a_loss_that_sums_over_the_batch_keeps_its_scale():
@@ -41,7 +48,7 @@ def test_a_loss_that_sums_over_the_batch_keeps_its_scale():
     weights = torch.ones(4, 17)
     stock = MODELS.build(cfg)(pred, target, weights)
     twice = [tuple(x.repeat_interleave(2, 0) for x in xs) for xs in (pred, target)]
-    rows = MultiInstanceLoss(cfg, 2)(*twice, weights.repeat_interleave(2, 0))
+    rows = of(2, cfg)(*twice, weights.repeat_interleave(2, 0))
     torch.testing.assert_close(rows, stock)
 
 
@@ -58,7 +65,7 @@ def test_several_losses_in_one_are_returned_one_by_one():
     parts = [MSE, dict(type='SmoothL1Loss')]
     output, target, _ = batch(6)
     arguments = [output, output], [target, target], torch.ones(6, 17)
-    loss = MultiInstanceLoss(dict(type='MultipleLossWrapper', losses=parts), 3)
+    loss = of(3, dict(type='MultipleLossWrapper', losses=parts))
     stock = MODELS.build(dict(type='MultipleLossWrapper', losses=parts))
     torch.testing.assert_close(loss(*arguments), stock(*arguments))
 
@@ -68,7 +75,7 @@ def test_instance_weights_scale_each_index():
     parts = [
         MODELS.build(MSE)(output[i::2], target[i::2], weights[i::2]) for i in range(2)
     ]
-    loss = MultiInstanceLoss(MSE, 2, instance_weights=[1.0, 0.5])
+    loss = of(2, MSE, instance_weights=[1.0, 0.5])
     expected = (parts[0] + 0.5 * parts[1]) / 2
     torch.testing.assert_close(loss(output, target, weights), expected)
 
@@ -76,9 +83,9 @@ def test_instance_weights_scale_each_index():
 @pytest.mark.parametrize('weights', [[1.0], [1.0, -1.0], [1, 1, 1]])
 def test_wrong_instance_weights_are_named(weights):
     with pytest.raises(ValueError, match='instance_weights must be 2'):
-        MultiInstanceLoss(MSE, 2, instance_weights=weights)
+        of(2, MSE, instance_weights=weights)(*batch(4))
 
 
 def test_rows_that_n_does_not_divide_are_refused():
     with pytest.raises(ValueError, match='3 rows'):
-        MultiInstanceLoss(MSE, 2)(*batch(3))
+        of(2, MSE)(*batch(3))

@@ -5,14 +5,13 @@ import copy
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch.nn.functional import softplus
 
 from mipnet_mmpose import use_lambdas
 from mipnet_mmpose.models.heads.presence import Presence
 
-from ..conftest import estimator_config, head_config
+from ..conftest import estimator_config
 from .test_estimator import build, pair_folder, predict, train_batch
 
 __all__ = ['pair_folder']
@@ -111,11 +110,12 @@ def test_flip_test_takes_the_mean(pair_folder):
     model.eval()
     calls = []
     presence = model.head.presence
-    presence.register_forward_hook(lambda m, a, out: calls.append(out.sigmoid()))
+    presence.register_forward_hook(lambda m, a, out: calls.append(out))
     for i, sample in enumerate(predict(model, pair_folder)):
         plain, flipped = (call.reshape(-1, 2)[i, 1].item() for call in calls)
         assert plain != flipped
-        assert sample.pred_instances.presence[1] == pytest.approx((plain + flipped) / 2)
+        mean = 1 / (1 + np.exp(-(plain + flipped) / 2))
+        assert sample.pred_instances.presence[1] == pytest.approx(mean)
 
 
 def test_stock_checkpoint_fills_all_but_mimbs_and_presence():
@@ -125,8 +125,30 @@ def test_stock_checkpoint_fills_all_but_mimbs_and_presence():
     assert {'mimbs.' in k or 'presence' in k for k in report.missing_keys} == {True}
 
 
-def test_one_instance_has_no_presence():
-    init_default_scope('mmpose')
-    head = dict(type='MIPNetHead', head=head_config(), num_instances=1, presence={})
-    with pytest.raises(ValueError, match='model.head.presence.*num_instances'):
-        MODELS.build(head)
+def test_one_instance_has_no_presence(pair_folder):
+    model, _ = with_presence(num_instances=1)
+    with pytest.raises(ValueError, match='presence.*num_instances is 1'):
+        losses(model, train_batch(pair_folder, 1))
+
+
+def test_evidence_of_the_poses_counts_as_it_is_weighted(pair_folder):
+    """Logit, ratio of the mean scores, OKS of the two poses, 1."""
+    model, _ = with_presence()
+    samples = predict(model, pair_folder)
+    weights = torch.tensor([0.5, 2.0, -3.0, 0.25])
+    model.head.presence.evidence.copy_(weights)
+    sigma = 0.067
+    for plain, told in zip(samples, predict(model, pair_folder)):
+        poses, p = plain.pred_instances, plain.pred_instances.presence[1]
+        logit = np.log(p / (1 - p))
+        first, second = poses.keypoint_scores.mean(axis=1)
+        ratio = np.clip(second / max(first, 1e-6), 0, 2)
+        scale = plain.metainfo['input_scale'] / plain.metainfo['input_size']
+        offset = (poses.keypoints[1] - poses.keypoints[0]) / scale
+        square = (offset**2).sum(axis=1)
+        area = np.prod(plain.metainfo['input_size']) / 1.25**2
+        oks = np.exp(-square / (8 * sigma**2 * area)).mean()
+        expected = weights.numpy() @ [logit, ratio, oks, 1]
+        found = told.pred_instances.presence
+        assert found[0] == 1
+        assert found[1] == pytest.approx(1 / (1 + np.exp(-expected)), abs=1e-3)

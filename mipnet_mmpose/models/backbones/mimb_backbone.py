@@ -6,11 +6,11 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..dry_run import without_synchronised_norm
-from ..lambdas import FoldingModule
+from ..lambdas import LambdaModule
 from ..mimb import MIMB, channel_axis, fold, map_features
 
 
-class MIMBInsertion(FoldingModule, BaseModule):
+class MIMBInsertion(LambdaModule, BaseModule):
     """The MIMBs before or after one submodule of a backbone, one per tensor.
 
     Args:
@@ -19,7 +19,6 @@ class MIMBInsertion(FoldingModule, BaseModule):
         folds (Sequence[bool]): Whether each of them still has one row per crop and
             is folded here.
         num_instances (int): Instances N per box.
-        lambdas (Sequence[float], optional): The λ of inference.
         **kwargs: For each :class:`MIMB`.
     """
 
@@ -28,11 +27,10 @@ class MIMBInsertion(FoldingModule, BaseModule):
         channels: Sequence[int],
         folds: Sequence[bool],
         num_instances: int,
-        lambdas: Optional[Sequence[float]] = None,
         **kwargs,
     ):
         super().__init__()
-        self._init_lambdas(num_instances, lambdas)
+        self._init_lambdas(num_instances)
         self.folds = list(folds)
         self.mimbs = ModuleList(MIMB(c, num_instances, **kwargs) for c in channels)
 
@@ -90,7 +88,6 @@ def MIMBBackbone(
     init: str = 'paper',
     channels: Optional[Sequence[Sequence[int]]] = None,
     input_size: Tuple[int, int] = (192, 256),
-    lambdas: Optional[Sequence[float]] = None,
     bypass_primary: bool = False,
 ) -> nn.Module:
     """Put MIMBs into any stock backbone, through forward hooks.
@@ -122,8 +119,6 @@ def MIMBBackbone(
             in which they run, and the first one alone folds.
         input_size (tuple[int, int]): Width and height of the crops of the dry
             run, in pixels. Defaults to (192, 256).
-        lambdas (Sequence[float], optional): The λ of inference, L real values in
-            [0, N - 1]: the model then gives L poses per box. Defaults to 0 … N−1.
         bypass_primary (bool): See :class:`MIMB`. Defaults to False.
 
     Shape:
@@ -179,7 +174,7 @@ def MIMBBackbone(
             )
     mimb = dict(reduction=reduction, init=init, bypass_primary=bypass_primary)
     net.mimbs = ModuleList(
-        MIMBInsertion(c, f, num_instances, lambdas, **mimb)
+        MIMBInsertion(c, f, num_instances, **mimb)
         for c, f in zip(found, folds)
     )
     for (module, position), mimbs in zip(places, net.mimbs):

@@ -1,6 +1,6 @@
-import copy
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -11,38 +11,11 @@ from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import ConfigType, Features, OptSampleList, Predictions
 from torch import Tensor, nn
 
-from ...datasets.num_keypoints import head_num_keypoints
-from ..lambdas import LambdaModule, configured_lambdas
 from ..losses.multi_instance_loss import MultiInstanceLoss
+from ..mimb import map_features
 from ..stock_checkpoint import move_stock_keys
+from .instance_targets import assign_unanswered, unfold_targets
 from .presence import Presence
-
-
-class SeveralPoses(dict):
-    """The N poses of one box, as a metric gets them.
-
-    A metric that takes one pose per box would count the first and lose the others
-    without a word. ``dict(poses)`` has all of them.
-    """
-
-    def __getitem__(self, key: str) -> Any:
-        self._refuse_keypoints(key)
-        return super().__getitem__(key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self._refuse_keypoints(key)
-        return super().get(key, default)
-
-    def _refuse_keypoints(self, key: str) -> None:
-        if key == 'keypoints':
-            raise ValueError(
-                'val_evaluator / test_evaluator has a metric that takes one pose per '
-                f'box, but the model gives {len(super().__getitem__(key))}: use '
-                "dict(type='MultiInstanceCocoMetric', ...), 'MultiInstanceCocoWhole"
-                "BodyMetric' or 'MultiInstancePoseTrack18Metric' instead of the stock "
-                'metric of that name, and for any other metric '
-                "dict(type='PrimaryInstanceMetric', metric=dict(type=..., ...))"
-            )
 
 
 class BoxInstances(InstanceData):
@@ -59,28 +32,28 @@ class BoxInstances(InstanceData):
 
     __setitem__ = __setattr__
 
-    def to_dict(self) -> dict:
-        """As :class:`SeveralPoses` where there is more than one."""
-        poses = super().to_dict()
-        return SeveralPoses(poses) if len(self) > 1 else poses
-
 
 @MODELS.register_module()
-class MIPNetHead(LambdaModule, BaseHead):
+class MIPNetHead(BaseHead):
     """Any stock top-down head, for N poses per box.
 
     The stock head sees an ordinary batch of B·N single-person crops, row
     ``b*N + i`` being sample b under λ_i. ``loss`` unfolds each sample's N
-    targets into B·N samples, ``predict`` groups the B·N poses by box. Every loss
-    of the stock head, of each stage and of the heads inside it, becomes a
-    :class:`MultiInstanceLoss` where it is not one.
+    targets into B·N samples, ``predict`` groups the B·N poses by box. N is what
+    the rows and the targets say. Every loss of the stock head, of each stage and of
+    the heads inside it, becomes a :class:`MultiInstanceLoss` where it is not one.
 
     Args:
         head (dict): Config of the stock head.
-        num_instances (int): Instances N per box. Defaults to 2.
         presence (dict, optional): Let the model say for each λ ≥ 1 whether there is
             such a person. Arguments of :class:`Presence`, ``dict()`` for its defaults;
             ``channels`` are the ``in_channels`` of the head. Defaults to None.
+        instance_rule (str): Whom row i counts against. ``'paper'``: person i where
+            there is one, else person 0 (MIPNet, ICCV 2021, Sec. 3.3).
+            ``'unanswered'``, for a λ = 0 that does not learn: the i-th person whom
+            λ = 0 does not answer; where there is none, nobody (its weights are 0).
+            λ = 0 answers the person whose target heatmaps overlap most with its own.
+            Defaults to ``'paper'``.
         init_cfg (dict, optional): Of :class:`mmengine.model.BaseModule`.
 
     Raises:
@@ -90,25 +63,25 @@ class MIPNetHead(LambdaModule, BaseHead):
     def __init__(
         self,
         head: ConfigType,
-        num_instances: int = 2,
         presence: Optional[dict] = None,
+        instance_rule: str = 'paper',
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg)
-        self._init_lambdas(num_instances, configured_lambdas(num_instances))
-        self.num_keypoints, self._keypoints_key = head_num_keypoints(dict(head=head))
+        if instance_rule not in ('paper', 'unanswered'):
+            raise ValueError(
+                "model.head.instance_rule must be 'paper' or 'unanswered', got "
+                f'{instance_rule!r}'
+            )
+        self.instance_rule = instance_rule
         self.head = MODELS.build(head)
         for module in list(self.head.modules()):
             if isinstance(getattr(module, 'loss_module', None), nn.Module):
-                module.loss_module = _per_instance(module.loss_module, num_instances)
-        for name, module in self.head.named_modules():
-            if isinstance(module, MultiInstanceLoss):
-                module.set_num_instances(num_instances, f'model.head.head.{name}')
+                module.loss_module = _per_instance(module.loss_module)
         self.presence = None if presence is None else self._build_presence(presence)
+        self.lambdas: Optional[Sequence[float]] = None
 
     def _build_presence(self, presence: dict) -> Presence:
-        if self.num_instances == 1:
-            raise ValueError('model.head.presence is of λ ≥ 1, but num_instances is 1')
         channels = presence.get('channels', getattr(self.head, 'in_channels', None))
         if isinstance(channels, (list, tuple)):
             channels = channels[-1]
@@ -124,13 +97,17 @@ class MIPNetHead(LambdaModule, BaseHead):
         """The codec of the stock head."""
         return self.head.decoder
 
-    def forward(self, feats: Tuple[Tensor]) -> Any:
+    def set_lambdas(self, lambdas: Optional[Sequence[float]] = None) -> None:
+        """Take note of the λ of inference, see :func:`use_lambdas`."""
+        self.lambdas = lambdas
+
+    def forward(self, feats: tuple[Tensor]) -> Any:
         """What the stock head returns, with B·N rows."""
         return self.head(feats)
 
     def loss(
         self,
-        feats: Tuple[Tensor],
+        feats: tuple[Tensor],
         batch_data_samples: OptSampleList,
         train_cfg: ConfigType = {},  # noqa: B006 (signature of BaseHead)
     ) -> dict:
@@ -148,22 +125,24 @@ class MIPNetHead(LambdaModule, BaseHead):
         Raises:
             ValueError: where the rows or the targets are not for N instances.
         """
-        self._check_rows(feats, batch_data_samples)
-        for sample in batch_data_samples[:1]:
-            weights = sample.gt_instance_labels.get('keypoint_weights')
-            self._check_keypoints(getattr(weights, 'shape', [None])[-1], 'train')
-        rows = [
-            row for sample in batch_data_samples for row in self._unfold_sample(sample)
-        ]
-        if self.presence is None:
-            with _numpy_precision(feats) as feats:
-                return self.head.loss(feats, rows, train_cfg)
+        num = self._num_instances(feats, batch_data_samples)
+        persons = [unfold_targets(s, num) for s in batch_data_samples]
+        self._check_keypoints(batch_data_samples[0])
         targets = [s.gt_instances.target_instances for s in batch_data_samples]
-        present = np.concatenate(targets) == np.arange(self.num_instances)
-        present = torch.from_numpy(present).to(_first_level(feats).device)
-        loss = self.presence.loss(feats, present)
+        present = np.concatenate(targets) == np.arange(num)  # B, N
+        for module in self.head.modules():
+            if isinstance(module, MultiInstanceLoss):
+                module.num_instances = num
+        losses = {}
+        if self.presence is not None:
+            losses['loss_presence'] = self.presence.loss(feats, present)
         with _numpy_precision(feats) as feats:
-            return dict(self.head.loss(feats, rows, train_cfg), loss_presence=loss)
+            if self.instance_rule == 'unanswered' and num > 1:
+                with torch.no_grad():
+                    primary = self.head(map_features(lambda x: x[::num], feats))
+                persons = assign_unanswered(primary, persons, present)
+            rows = [row for person in persons for row in person]
+            return dict(self.head.loss(feats, rows, train_cfg), **losses)
 
     def predict(
         self,
@@ -188,119 +167,91 @@ class MIPNetHead(LambdaModule, BaseHead):
             instance by instance.
 
         Raises:
-            ValueError: where the rows are not for N instances, or the λ are in
-                ``test_cfg``.
+            ValueError: where the rows are not for N instances.
         """
-        if 'lambdas' in test_cfg:
-            raise ValueError(
-                f'model.test_cfg.lambdas={test_cfg["lambdas"]}: the lambdas of '
-                'inference are in the config of what folds, model.neck.lambdas '
-                '(MIMBNeck) or model.backbone.lambdas (MIMBBackbone), or chosen with '
-                'mipnet_mmpose.use_lambdas(model, lambdas)'
-            )
-        self._check_rows(feats, batch_data_samples)
+        num = self._num_instances(feats, batch_data_samples)
+        lambdas = np.array(self.lambdas or range(num), dtype=np.float32)
         if test_cfg.get('flip_test'):
-            flipped = batch_data_samples[0].metainfo.get('flip_indices')
-            self._check_keypoints(flipped and len(flipped), 'test')
-        num = len(self.lambdas)
+            self._check_keypoints(batch_data_samples[0])
         rows = [sample for sample in batch_data_samples for _ in range(num)]
+        fields = None
         with _numpy_precision(feats) as feats:
             preds = self.head.predict(feats, rows, test_cfg)
-        fields = None
         if isinstance(preds, tuple):
             preds, fields = preds
-        boxes = [self._group(preds[i : i + num]) for i in range(0, len(preds), num)]
+        boxes = []
+        for i in range(0, len(preds), num):
+            boxes.append(BoxInstances(**InstanceData.cat(preds[i : i + num])))
+            boxes[-1].lambdas = lambdas
         if self.presence is not None:
-            lambdas = _first_level(feats).new_tensor(self.lambdas)
-            passes = feats if test_cfg.get('flip_test', False) else [feats]
-            presence = [self.presence.predict(each, lambdas) for each in passes]
-            presence = torch.stack(presence).mean(dim=0).cpu().numpy()
-            for box, each in zip(boxes, presence):
-                box.presence = each
+            self._add_presence(feats, boxes, batch_data_samples, test_cfg)
         if fields is None:
             return boxes
-        return boxes, [_concat(fields[i : i + num]) for i in range(0, len(fields), num)]
+        chosen = test_cfg.get('output_keypoint_indices')
+        return boxes, [
+            _concat(fields[i : i + num], chosen) for i in range(0, len(fields), num)
+        ]
 
-    def _group(self, preds: Sequence[InstanceData]) -> BoxInstances:
-        box = BoxInstances()
-        for key, value in InstanceData.cat(list(preds)).items():
-            box.set_field(value, key)
-        box.lambdas = np.array(self.lambdas, dtype=np.float32)
-        return box
+    def _add_presence(
+        self,
+        feats: Features,
+        boxes: Sequence[InstanceData],
+        samples: Sequence[PoseDataSample],
+        test_cfg: ConfigType,
+    ) -> None:
+        passes = feats if test_cfg.get('flip_test', False) else [feats]
+        logits = torch.stack([self.presence(each).float() for each in passes])
+        logits = logits.mean(dim=0).reshape(len(boxes), -1).cpu().numpy()
+        for box, sample, logit in zip(boxes, samples, logits):
+            box.presence = self.presence.predict(
+                logit,
+                box.keypoints[..., :2],
+                box.keypoint_scores,
+                box.lambdas,
+                sample.metainfo['input_size'],
+            )
 
-    def _check_rows(self, feats: Any, samples: Sequence[PoseDataSample]) -> None:
-        rows, num = len(_first_level(feats)), len(self.lambdas)
-        if rows == len(samples) * num:
-            return
-        if rows == len(samples):
+    def _num_instances(self, feats: Any, samples: Sequence[PoseDataSample]) -> int:
+        rows, num = divmod(len(_first_level(feats)), len(samples))[::-1]
+        expected = 1 if self.training or self.lambdas is None else len(self.lambdas)
+        if rows or num < expected:
             raise ValueError(
-                'model.head is a MIPNetHead, but nothing in the model folds the '
-                "instances: add model.neck=dict(type='MIMBNeck', ...), or wrap "
+                f'model.head (MIPNetHead) got {len(_first_level(feats))} rows of '
+                f'features for {len(samples)} samples: something before it has to fold '
+                "the instances. Add model.neck=dict(type='MIMBNeck', ...), or wrap "
                 "model.backbone in dict(type='MIMBBackbone', ...)"
             )
-        found = f'{rows} rows of features for {len(samples)} samples'
-        if num == self.num_instances and rows % len(samples) == 0:
-            found = (
-                f'model.neck.num_instances={rows // len(samples)} differs from '
-                f'model.head.num_instances={num} (or model.backbone.num_instances)'
-            )
-        if rows == len(samples) * num**2:
-            found += (
-                '. Or model.backbone (MIMBBackbone) and model.neck (MIMBNeck) both '
-                'fold the instances: keep one of them'
-            )
-        raise ValueError(
-            f'model.head (MIPNetHead) has {num} instances, but {found}: one MIMBNeck '
-            'or MIMBBackbone with the same num_instances must fold them'
-        )
+        return num
 
-    def _check_keypoints(self, found: Optional[int], loader: str) -> None:
-        if None not in (found, self.num_keypoints) and found != self.num_keypoints:
+    def _check_keypoints(self, sample: PoseDataSample) -> None:
+        """Refuse what would end in a broadcast error or in a wrong loss."""
+        head = self.head
+        found = getattr(head, 'num_joints', getattr(head, 'out_channels', None))
+        if getattr(head.decoder, 'heatmap_type', '') == 'combined':
+            found //= 3  # and two offsets a keypoint
+        weights = sample.get('gt_instance_labels', {}).get('keypoint_weights')
+        flip = sample.metainfo.get('flip_indices')
+        targets = None if weights is None else weights.shape[-1]
+        metainfo = None if flip is None else len(flip)
+        if found not in (None, targets or metainfo or found):
             raise ValueError(
-                f'model.head gives {self.num_keypoints} keypoints '
-                f'(model.{self._keypoints_key}), {loader}_dataloader.dataset has '
-                f'{found} (its metainfo and its annotations): they must be the same'
+                f'the numbers of keypoints differ: {found} in model.head, {targets} in '
+                f'the targets (the annotations), {metainfo} in the metainfo of the '
+                'dataset: they must be the same'
             )
-
-    def _unfold_sample(self, sample: PoseDataSample) -> List[PoseDataSample]:
-        instances = sample.gt_instances.get('target_instances')
-        if instances is None:
-            raise ValueError(
-                'train_dataloader.dataset gives the target of one person per box: '
-                "wrap it, dataset=dict(type='MultiInstanceDataset', dataset=<the "
-                'present dataset>)'
-            )
-        num = self.num_instances
-        if instances.shape[1] != num:
-            raise ValueError(
-                f'train_dataloader.dataset.num_instances={instances.shape[1]} '
-                f'differs from model.head.num_instances={num}'
-            )
-        labels = _chunk(sample.gt_instance_labels, num)
-        fields = _chunk(sample.gt_fields, num) if 'gt_fields' in sample else None
-        rows = []
-        for i in range(num):
-            row = copy.copy(sample)  # shares everything but the targets
-            row.gt_instance_labels = labels[i]
-            if fields is not None:
-                row.gt_fields = fields[i]
-            rows.append(row)
-        return rows
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         move_stock_keys(self, state_dict, prefix, 'head')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def _per_instance(loss: nn.Module, num_instances: int) -> nn.Module:
+def _per_instance(loss: nn.Module) -> nn.Module:
     # a list or a combination of losses is called part by part
     if isinstance(loss, (nn.ModuleList, nn.ModuleDict)):
         for name, part in loss.named_children():
-            setattr(loss, name, _per_instance(part, num_instances))
+            setattr(loss, name, _per_instance(part))
         return loss
-    if isinstance(loss, MultiInstanceLoss):
-        return loss
-    return MultiInstanceLoss(loss, num_instances)
+    return loss if isinstance(loss, MultiInstanceLoss) else MultiInstanceLoss(loss)
 
 
 def _first_level(feats: Any) -> Tensor:
@@ -316,32 +267,19 @@ def _numpy_precision(feats: Any) -> Iterator[Any]:
     if level.dtype != torch.bfloat16:
         yield feats
         return
-
-    def to_float(tree: Any) -> Any:
-        if isinstance(tree, Tensor):
-            return tree.float()
-        return type(tree)(to_float(item) for item in tree)
-
     with torch.autocast(level.device.type, enabled=False):
-        yield to_float(feats)
+        yield map_features(Tensor.float, feats)
 
 
-def _chunk(data: Any, num: int) -> List[Any]:
-    """Split the targets of N persons, which lie one after the other."""
-    chunks = [type(data)() for _ in range(num)]
-    for key, value in data.items():
-        if isinstance(value, list):  # MultilevelPixelData, one tensor a level
-            parts = list(zip(*(level.chunk(num) for level in value)))
-        else:
-            parts = value.chunk(num)
-        for chunk, part in zip(chunks, parts):
-            chunk.set_field(part, key)
-    return chunks
+def _concat(fields: Sequence[PixelData], chosen: Optional[list] = None) -> PixelData:
+    """Lay the channels of N persons' fields one after the other.
 
-
-def _concat(fields: Sequence[PixelData]) -> PixelData:
-    """Lay the channels of N persons' fields one after the other."""
+    ``chosen`` are the keypoints to give: MMPose chooses channels of one person alone.
+    """
     merged = PixelData()
     for key in fields[0].keys():
-        merged.set_field(torch.cat([field.get(key) for field in fields]), key)
+        parts = [field.get(key) for field in fields]
+        if chosen is not None and key == 'heatmaps':
+            parts = [part[chosen] for part in parts]
+        merged.set_field(torch.cat(parts), key)
     return merged

@@ -1,18 +1,26 @@
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.model import BaseModule
+from scipy.special import expit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...evaluation.oks import oks
 from ..mimb import global_average
+
+SIGMA = 0.067  # of every keypoint: the mean of COCO's
+MARGIN = 1.25  # a crop is as many times as wide and high as its box
 
 
 class Presence(BaseModule):
-    """Whether there is a person for a λ ≥ 1: one linear layer on pooled features.
+    """Whether there is a person for a λ ≥ 1.
 
-    Its gradient ends at the features, so the poses learn what they learn without it.
-    The features are normalized over the batch, so that one layer is enough.
+    One linear layer on pooled features learns it. Its gradient ends at the features,
+    so the poses learn what they learn without it. The features are normalized over
+    the batch, so that one layer is enough. What the poses themselves tell can be
+    weighted in afterwards, see :meth:`predict`.
 
     Args:
         channels (int): Channels of the last feature level that the head gets.
@@ -26,6 +34,8 @@ class Presence(BaseModule):
         self.norm = nn.BatchNorm1d(channels)
         self.fc = nn.Linear(channels, 1)
         self.loss_weight = loss_weight
+        # of the logit, the ratio of the scores, their OKS, and the bias
+        self.register_buffer('evidence', torch.tensor([1.0, 0.0, 0.0, 0.0]))
 
     def forward(self, feats: Any) -> Tensor:
         """Logits (M,) of M rows of features, the last level of which counts."""
@@ -33,24 +43,50 @@ class Presence(BaseModule):
             feats = feats[-1]
         return self.fc(self.norm(global_average(feats.detach())))[:, 0]
 
-    def loss(self, feats: Any, present: Tensor) -> Tensor:
+    def loss(self, feats: Any, present: np.ndarray) -> Tensor:
         """Logistic loss of λ ≥ 1.
 
         Args:
             feats (tuple[Tensor]): Feature levels with B·N rows.
-            present (Tensor): Whether sample b has a person i, bool, (B, N).
+            present (np.ndarray): Whether crop b has a person i, bool, (B, N).
+
+        Raises:
+            ValueError: where N is 1.
         """
+        if present.shape[1] == 1:
+            raise ValueError('model.head.presence is of λ ≥ 1, but num_instances is 1')
         logits = self(feats).float().reshape(present.shape)[:, 1:]
-        target = present[:, 1:].to(logits)
+        target = torch.from_numpy(present[:, 1:]).to(logits)
         loss = F.binary_cross_entropy_with_logits(logits, target)
         return loss * self.loss_weight
 
-    def predict(self, feats: Any, lambdas: Tensor) -> Tensor:
-        """Probability (B, L) of a person for each λ; it is 1 for λ = 0.
+    def predict(
+        self,
+        logits: np.ndarray,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        lambdas: np.ndarray,
+        input_size: tuple,
+    ) -> np.ndarray:
+        """Probability (L,) that there is such a person; it is 1 for λ = 0.
+
+        The sigmoid of ``evidence`` times: the logit of the trained layer, the mean
+        score of the pose over that of the pose of the smallest λ (at most 2), the OKS
+        of the two, and 1. By default the trained layer alone counts.
 
         Args:
-            feats (tuple[Tensor]): Feature levels with B·L rows.
-            lambdas (Tensor): (L,).
+            logits (np.ndarray): (L,).
+            keypoints (np.ndarray): in pixels of the crop, (L, K, 2).
+            scores (np.ndarray): of the keypoints, (L, K).
+            lambdas (np.ndarray): (L,).
+            input_size (tuple[int, int]): Width and height of the crop.
         """
-        presence = self(feats).float().sigmoid().reshape(-1, lambdas.shape[0])
-        return torch.where(lambdas > 0, presence, torch.ones_like(presence))
+        first = np.argmin(lambdas)
+        ratio = scores.mean(axis=1) / max(scores[first].mean(), 1e-6)
+        ratio = ratio.clip(0, 2)
+        area = np.prod(input_size) / MARGIN**2
+        sigmas = np.full(keypoints.shape[1], SIGMA)
+        alike = oks(keypoints, keypoints[first], area, sigmas)
+        told = np.stack([logits, ratio, alike, np.ones_like(ratio)])
+        logits = self.evidence.cpu().numpy() @ told
+        return np.where(lambdas > 0, expit(logits), 1).astype(np.float32)

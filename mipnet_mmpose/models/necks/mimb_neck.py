@@ -4,13 +4,13 @@ from mmengine.model import BaseModule, ModuleList
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ..lambdas import FoldingModule
+from ..lambdas import LambdaModule
 from ..mimb import MIMB, channel_axis, fold, map_features
 from ..stock_checkpoint import move_stock_keys
 
 
 @MODELS.register_module()
-class MIMBNeck(FoldingModule, BaseModule):
+class MIMBNeck(LambdaModule, BaseModule):
     """Fold the instances into the batch and modulate every feature level.
 
     Works behind any backbone; the backbone runs once per crop whatever N is.
@@ -27,8 +27,6 @@ class MIMBNeck(FoldingModule, BaseModule):
             Defaults to ``'paper'``.
         neck (dict, optional): Config of a stock neck between the backbone and
             the MIMBs; ``in_channels`` are then the channels it returns.
-        lambdas (Sequence[float], optional): The λ of inference, L real values in
-            [0, N - 1]: the model then gives L poses per box. Defaults to 0 … N−1.
         bypass_primary (bool): See :class:`MIMB`. Defaults to False.
         init_cfg (dict, optional): Of :class:`mmengine.model.BaseModule`.
 
@@ -37,8 +35,8 @@ class MIMBNeck(FoldingModule, BaseModule):
         same way tokens ``(B, L, C)`` and pooled features ``(B, C)``.
 
     Raises:
-        ValueError: where a λ is out of range, or the features do not have the
-            levels and channels of ``in_channels``.
+        ValueError: where the features do not have the levels and channels of
+            ``in_channels``.
     """
 
     def __init__(
@@ -48,12 +46,11 @@ class MIMBNeck(FoldingModule, BaseModule):
         reduction: int = 4,
         init: str = 'paper',
         neck: Optional[dict] = None,
-        lambdas: Optional[Sequence[float]] = None,
         bypass_primary: bool = False,
         init_cfg: Optional[dict] = None,
     ):
         super().__init__(init_cfg)
-        self._init_lambdas(num_instances, lambdas)
+        self._init_lambdas(num_instances)
         if isinstance(in_channels, int):
             in_channels = [in_channels]
         if not in_channels or not all(
