@@ -1,22 +1,15 @@
 """Draw a data set of synthetic crowds: overlapping people, exact annotations."""
 
 import argparse
-import importlib.util
 import os
 import re
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+# A script of a folder is given the folder itself, not the place where it lies. Worker
+# processes are given what is here.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-# Found, but not run: the package imports torch and MMPose, which the generator does not
-# need and every worker process would pay for.
-if 'mipnet_mmpose' not in sys.modules:
-    spec = importlib.util.find_spec('mipnet_mmpose')
-    sys.modules['mipnet_mmpose'] = importlib.util.module_from_spec(spec)
-
-from mipnet_mmpose import synthcrowd
 
 
 def _integer(low, high, what):
@@ -65,6 +58,7 @@ def _size(text):
 
 def parse_args():
     parser = argparse.ArgumentParser(
+        prog='mipnet synthcrowd',
         description=__doc__,
         epilog='Writes OUT/images, OUT/annotations.json (COCO), OUT/detections.json '
         '(a simulated detector) and OUT/one_box_per_pair.json (ground-truth boxes, '
@@ -126,8 +120,10 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from synthcrowd import generate  # after the arguments: --help needs no OpenCV
+
     try:
-        result = synthcrowd.generate(
+        result = generate(
             args.out,
             args.images,
             args.seed,

@@ -1,6 +1,7 @@
 """Synthetic crowds: pictures of overlapping mannequins with exact annotations.
 
-Needs numpy and OpenCV only. ``tools/synthcrowd.py`` is the command for it.
+Needs numpy and OpenCV only. ``python tools/synthcrowd`` is the command for it; with
+``tools`` in ``sys.path`` it is imported as ``synthcrowd``.
 """
 
 from .dataset import generate
