@@ -10,7 +10,6 @@ from mmpose.registry import METRICS, MODELS
 from torch import Tensor, nn
 
 from ..datasets.num_keypoints import check_num_keypoints
-from ..models.dry_run import without_synchronised_norm
 from ..models.mimb import channel_axis, map_features
 from .config_text import Base, Variable, apply_changes
 from .places import default_places
@@ -255,11 +254,10 @@ def _neck_channels(cfg: Config) -> Union[int, List[Optional[int]]]:
         return levels[-1]
 
     try:
-        with without_synchronised_norm(stock):
-            with torch.no_grad():
-                feats = stock.extract_feat(torch.zeros(1, 3, height, width))
-            feats = (feats,) if isinstance(feats, Tensor) else feats
-            map_features(outputs.append, stock.head(map_features(visit, feats)))
+        with torch.no_grad():
+            feats = stock.extract_feat(torch.zeros(1, 3, height, width))
+        feats = (feats,) if isinstance(feats, Tensor) else feats
+        map_features(outputs.append, stock.head(map_features(visit, feats)))
     except RuntimeError as error:
         raise ValueError(
             f'model: a dry run of the stock model on crops of {width}x{height} pixels '

@@ -60,6 +60,15 @@ def channel_axis(x: Tensor) -> int:
     return 2 if x.dim() == 3 else 1
 
 
+def linked(code: Tensor, blocks: nn.Module) -> Tensor:
+    """The same code, through which all parameters of the blocks get a gradient.
+
+    It is zero for the block of a feature level that nobody reads: without one,
+    training in several processes stops at unused parameters.
+    """
+    return code + 0 * sum(parameter.flatten()[0] for parameter in blocks.parameters())
+
+
 def global_average(x: Tensor) -> Tensor:
     """Pool ``(M, C, H, W)``, tokens ``(M, L, C)`` or ``(M, C)`` → ``(M, C)``."""
     if x.dim() == 3:
@@ -98,6 +107,10 @@ class MIMB(BaseModule):
     Shape:
         x ``(M, C, H, W)``, tokens ``(M, L, C)`` or pooled ``(M, C)``, code
         ``(M, N)`` → as x.
+
+    Raises:
+        ValueError: where an argument is out of its range, or a checkpoint is of
+            another ``num_instances`` or ``bypass_primary``.
     """
 
     def __init__(
@@ -118,7 +131,7 @@ class MIMB(BaseModule):
         self.channels = channels
         self.num_instances = num_instances
         self.init = init
-        self.was_loaded = None  # whether the checkpoint read last has its weights
+        self.was_loaded = None  # False: a checkpoint was read that has no weights of it
         hidden = channels // reduction
         self.excite = nn.Sequential(
             nn.Linear(channels, hidden, bias=False),
@@ -160,6 +173,12 @@ class MIMB(BaseModule):
         self.reset_parameters()
         self._is_init = True
 
+    def train(self, mode: bool = True) -> 'MIMB':
+        """As of any module; what is trained here needs no checkpoint."""
+        if mode:
+            self.was_loaded = None
+        return super().train(mode)
+
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         """Modulate the features of M crops, each for the instance in its code."""
         if self.embed[1].training != self.training:
@@ -178,17 +197,23 @@ class MIMB(BaseModule):
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         weight = state_dict.get(f'{prefix}embed.0.weight')
-        self.was_loaded = weight is not None
-        if weight is not None and weight.shape[1] != self.num_instances:
-            raise ValueError(
-                f'the checkpoint has num_instances={weight.shape[1]} at '
-                f'{prefix}embed.0.weight, the config has '
-                f'num_instances={self.num_instances}'
-            )
-        if self.was_loaded:  # checkpoints of before it was an option
-            key = f'{prefix}bypass_primary'
-            state_dict.setdefault(key, torch.zeros_like(self.bypass_primary))
+        if weight is None:
+            self.was_loaded = bool(self.was_loaded)
+        else:
+            self.was_loaded = True
+            # checkpoints of before it was an option have no bypass_primary
+            bypass = state_dict.setdefault(f'{prefix}bypass_primary', torch.tensor(0.0))
+            bypasses = bool(self.bypass_primary)
+            self._check(prefix, 'num_instances', weight.shape[1], self.num_instances)
+            self._check(prefix, 'bypass_primary', bool(bypass), bypasses)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _check(self, prefix: str, key: str, stored: Any, own: Any) -> None:
+        if stored != own:
+            raise ValueError(
+                f'the checkpoint has {key}={stored} at {prefix[:-1]}, the config has '
+                f'{key}={own}'
+            )
 
     def extra_repr(self) -> str:
         return (

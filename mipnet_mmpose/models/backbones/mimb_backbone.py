@@ -5,9 +5,12 @@ from mmengine.model import BaseModule, ModuleList
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ..dry_run import without_synchronised_norm
 from ..lambdas import LambdaModule
-from ..mimb import MIMB, channel_axis, fold, map_features
+from ..mimb import MIMB, channel_axis, fold, linked, map_features
+
+
+class PlaceError(ValueError):
+    """What is wrong with a place of ``insert``, in the user's words."""
 
 
 class MIMBInsertion(LambdaModule, BaseModule):
@@ -36,7 +39,7 @@ class MIMBInsertion(LambdaModule, BaseModule):
 
     def forward(self, feats: Any) -> Any:
         """Modulate the features, a tensor or each one of a list or tuple of them."""
-        codes = self.codes
+        codes = linked(self.codes, self.mimbs) if self.training else self.codes
         blocks = zip(self.mimbs, self.folds)
 
         def modulate(x: Tensor) -> Tensor:
@@ -126,7 +129,7 @@ def MIMBBackbone(
 
     Raises:
         ValueError: naming the entry of ``insert`` that the backbone has no
-            place for, or where the folded rows meet rows that are not.
+            place for, or where the backbone cannot work on folded rows.
     """
     net = MODELS.build(backbone)
     modules = dict(net.named_modules())
@@ -160,7 +163,7 @@ def MIMBBackbone(
         )
     try:
         order, found, folds = _dry_run(net, places, num_instances, input_size)
-    except ValueError:
+    except PlaceError:
         if channels is None:
             raise
         found = channels
@@ -174,8 +177,7 @@ def MIMBBackbone(
             )
     mimb = dict(reduction=reduction, init=init, bypass_primary=bypass_primary)
     net.mimbs = ModuleList(
-        MIMBInsertion(c, f, num_instances, **mimb)
-        for c, f in zip(found, folds)
+        MIMBInsertion(c, f, num_instances, **mimb) for c, f in zip(found, folds)
     )
     for (module, position), mimbs in zip(places, net.mimbs):
         if position == 'before':
@@ -201,7 +203,7 @@ def _dry_run(
 
     def record(index: int, feats: Any) -> Any:
         if index in order:
-            raise ValueError(
+            raise PlaceError(
                 f'model.backbone.insert[{index}]: the module runs more than once '
                 'in a forward pass'
             )
@@ -213,7 +215,7 @@ def _dry_run(
             folded = any(any(place) for place in folds[:-1])
             rows = batch_size * num_instances if folded else batch_size
             if len(x) not in (batch_size, rows):
-                raise ValueError(
+                raise PlaceError(
                     f'model.backbone.insert[{index}]: there are {len(x)} rows of '
                     f'features for {batch_size} crops at this place, a MIMB needs '
                     'one per crop (are they parts of a crop, such as windows?)'
@@ -236,13 +238,15 @@ def _dry_run(
             )
         handles.append(handle)
     training = {module: module.training for module in net.modules()}
-    width, height = input_size
     try:
-        net.eval()
-        with torch.no_grad(), without_synchronised_norm(net):
-            net(torch.zeros(batch_size, 3, height, width))
-    except RuntimeError as error:
-        raise ValueError(
+        folded = _shapes(net, batch_size, input_size)
+        for handle in handles:
+            handle.remove()
+        stock = _shapes(net, 1, input_size)
+    except PlaceError:
+        raise
+    except Exception as error:  # a backbone may ask for its size in any words
+        raise PlaceError(
             f'model.backbone: a dry run of {type(net).__name__} with MIMBs at '
             f'model.backbone.insert fails ({error}). Either the folded rows meet '
             'rows from before the first place, or model.backbone.input_size='
@@ -255,12 +259,36 @@ def _dry_run(
             module.training = mode
     for index in range(len(places)):
         if index not in order:
-            raise ValueError(
+            raise PlaceError(
                 f'model.backbone.insert[{index}]: the module does not run in a '
                 'forward pass of the backbone'
             )
         if not channels[order.index(index)]:
-            raise ValueError(
+            raise PlaceError(
                 f'model.backbone.insert[{index}]: there are no features at this place'
             )
+    rows = (batch_size, batch_size * num_instances)
+    if any(
+        found[1:] != alone[1:] or found[0] not in rows
+        for found, alone in zip(folded, stock)
+    ):
+        raise PlaceError(
+            f'model.backbone: {type(net).__name__} cuts its features by the number of '
+            f'images: with MIMBs at model.backbone.insert it returns {folded} for '
+            f'{batch_size} images of {num_instances} instances, without them {stock} '
+            'for one image. Use MIMBNeck'
+        )
     return order, channels, folds
+
+
+def _shapes(
+    net: nn.Module, batch_size: int, input_size: Tuple[int, int]
+) -> List[Tuple]:
+    """Shape of each tensor that a backbone returns in inference mode."""
+    width, height = input_size
+    shapes = []
+    net.eval()
+    with torch.no_grad():
+        output = net(torch.zeros(batch_size, 3, height, width))
+    map_features(lambda x: shapes.append(tuple(x.shape)), output)
+    return shapes

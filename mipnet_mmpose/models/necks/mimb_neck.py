@@ -5,7 +5,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..lambdas import LambdaModule
-from ..mimb import MIMB, channel_axis, fold, map_features
+from ..mimb import MIMB, channel_axis, fold, linked, map_features
 from ..stock_checkpoint import move_stock_keys
 
 
@@ -18,9 +18,10 @@ class MIMBNeck(LambdaModule, BaseModule):
     Args:
         in_channels (int | Sequence[int | None]): Channels of each feature
             level the backbone returns; an int for a single level. A level
-            given as ``None`` is folded but not modulated. Where each stage of
-            the backbone gives a list of levels, those of the first stage come
-            first.
+            given as ``None`` is folded but not modulated; give it for a level that
+            the head does not read, whose MIMB would compute for nobody. Where each
+            stage of the backbone gives a list of levels, those of the first stage
+            come first.
         num_instances (int): Instances N per box. Defaults to 2.
         reduction (int): Reduction of the MIMBs. Defaults to 4.
         init (str): ``'paper'`` or ``'identity'``, see :class:`MIMB`.
@@ -91,6 +92,8 @@ class MIMBNeck(LambdaModule, BaseModule):
             )
         codes = self.codes
         rows = codes.repeat(levels[0].shape[0], 1)
+        if self.training:
+            rows = linked(rows, self.mimbs)
         mimbs = iter(self.mimbs)
 
         def modulate(x: Tensor) -> Tensor:
