@@ -1,4 +1,11 @@
-from .merge_poses import score_poses, suppress_poses
+from .merge_poses import (
+    MERGE_DEFAULTS,
+    merge_poses,
+    merge_settings,
+    merge_sigmas,
+    score_poses,
+    suppress_poses,
+)
 from .multi_instance_coco_metric import MultiInstanceCocoMetric
 from .multi_instance_coco_wholebody_metric import MultiInstanceCocoWholeBodyMetric
 from .multi_instance_posetrack18_metric import MultiInstancePoseTrack18Metric
@@ -6,10 +13,14 @@ from .oks import oks, oks_nms, soft_oks_nms
 from .primary_instance_metric import PrimaryInstanceMetric
 
 __all__ = [
+    'MERGE_DEFAULTS',
     'MultiInstanceCocoMetric',
     'MultiInstanceCocoWholeBodyMetric',
     'MultiInstancePoseTrack18Metric',
     'PrimaryInstanceMetric',
+    'merge_poses',
+    'merge_settings',
+    'merge_sigmas',
     'oks',
     'oks_nms',
     'score_poses',

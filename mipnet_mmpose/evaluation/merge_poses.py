@@ -1,16 +1,165 @@
-"""How the N poses of every box of an image become its people.
+"""How the N poses of all boxes of an image become its people.
 
-The metric and the inferencer share it. It is the authors' rule: a pose is scored
-as in ``CocoMetric``, the score of λ ≥ 1 is decayed, OKS-NMS does the rest.
+The metrics, inference and comparison share it. It is the authors' rule: a pose is
+scored as in ``CocoMetric``, the score of λ ≥ 1 is decayed (or multiplied by its
+presence), OKS-NMS does the rest.
 """
 
-from typing import Optional
+import warnings
+from typing import Any, Optional, Sequence
 
 import numpy as np
+from mmengine.config import Config
+from mmpose.evaluation.metrics import CocoMetric
+from mmpose.registry import METRICS
 
-from .oks import oks_nms, soft_oks_nms
+from .metric_configs import metric_configs
+from .oks import COCO_SIGMAS, oks_nms, soft_oks_nms
 
+MERGE_DEFAULTS = dict(
+    score_mode='bbox_keypoint',
+    keypoint_score_thr=0.2,
+    score_decay=0.5,
+    presence_thr=0.95,
+    nms_mode='oks_nms',
+    nms_thr=0.9,
+)
 SUPPRESSIONS = {'oks_nms': oks_nms, 'soft_oks_nms': soft_oks_nms}
+UNKNOWN_SIGMA = 0.067  # the mean of COCO's 17
+
+
+def merge_poses(
+    keypoints: np.ndarray,
+    keypoint_scores: np.ndarray,
+    bbox_scores: np.ndarray,
+    lambdas: np.ndarray,
+    areas: np.ndarray,
+    sigmas: Optional[np.ndarray] = None,
+    presence: Optional[np.ndarray] = None,
+    **settings: Any,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The people among the P poses of all boxes of one image.
+
+    Poses that are not finite and those below ``presence_thr`` are left out, OKS-NMS
+    drops people found twice.
+
+    Args:
+        keypoints (np.ndarray): in pixels of the image, (P, K, 2).
+        keypoint_scores (np.ndarray): (P, K).
+        bbox_scores (np.ndarray): score of the box of each pose, (P, ).
+        lambdas (np.ndarray): (P, ).
+        areas (np.ndarray): of the boxes, in square pixels, (P, ).
+        sigmas (np.ndarray, optional): from :func:`merge_sigmas`, (K, ). COCO's by
+            default.
+        presence (np.ndarray, optional): probability that there is such a person,
+            (P, ). It takes the place of the decay.
+        **settings: what differs from :data:`MERGE_DEFAULTS`. ``nms_mode='none'`` keeps
+            every finite pose, whatever its presence, in the given order.
+
+    Returns:
+        tuple: indices of the people, best first, (M, ); scores of all poses, (P, ),
+        NaN for a pose that is not finite, of which a warning says the number.
+
+    Raises:
+        ValueError: where the numbers of keypoints and of sigmas differ.
+        TypeError: where a setting is unknown.
+    """
+    unknown = sorted(set(settings) - set(MERGE_DEFAULTS))
+    if unknown:
+        raise TypeError(f'unknown settings {unknown}, known are {[*MERGE_DEFAULTS]}')
+    settings = dict(MERGE_DEFAULTS, **settings)
+    sigmas = COCO_SIGMAS if sigmas is None else np.asarray(sigmas)
+    if keypoints.shape[1] != len(sigmas):
+        raise ValueError(
+            f'the poses have {keypoints.shape[1]} keypoints, the metainfo of the '
+            f'dataset has {len(sigmas)} sigmas: they must be as many'
+        )
+    scores = score_poses(
+        keypoint_scores,
+        bbox_scores,
+        lambdas,
+        settings['score_mode'],
+        settings['keypoint_score_thr'],
+        settings['score_decay'],
+        presence,
+    )
+    finite = np.isfinite(keypoints).all(axis=(1, 2)) & np.isfinite(scores)
+    if not finite.all():
+        warnings.warn(
+            f'{(~finite).sum()} of {len(finite)} poses are not finite and are left out',
+            stacklevel=2,
+        )
+    scores = np.where(finite, scores, np.nan)
+    if presence is not None and settings['nms_mode'] != 'none':
+        finite &= presence >= settings['presence_thr']
+    left = np.flatnonzero(finite)
+    kept = suppress_poses(
+        keypoints[left],
+        scores[left],
+        areas[left],
+        sigmas,
+        settings['nms_mode'],
+        settings['nms_thr'],
+    )
+    return left[kept], scores
+
+
+def merge_settings(cfg: Config, **changes: Any) -> dict[str, Any]:
+    """How a config's evaluator makes people of poses.
+
+    Args:
+        cfg (Config): with a ``test_evaluator``, or without for the defaults.
+        **changes: settings to use instead, where not ``None``.
+
+    Returns:
+        dict: settings of :func:`merge_poses`, the names of :data:`MERGE_DEFAULTS`.
+
+    Raises:
+        ValueError: where a name in ``changes`` is unknown.
+    """
+    unknown = sorted(set(changes) - set(MERGE_DEFAULTS))
+    if unknown:
+        raise ValueError(f'unknown settings {unknown}, known are {[*MERGE_DEFAULTS]}')
+    settings = dict(MERGE_DEFAULTS)
+    for _, evaluator in metric_configs(cfg.get('test_evaluator'), 'test_evaluator'):
+        kind = evaluator.get('type', '')
+        kind = kind if isinstance(kind, type) else METRICS.get(kind)
+        if kind is not None and issubclass(kind, CocoMetric):
+            settings.update((k, evaluator[k]) for k in settings if k in evaluator)
+            break
+    settings.update((k, v) for k, v in changes.items() if v is not None)
+    return settings
+
+
+def merge_sigmas(
+    dataset_meta: dict, indices: Optional[Sequence[int]] = None
+) -> np.ndarray:
+    """Per-keypoint constants of OKS for the merge.
+
+    MMPose's hand, face, animal and fashion datasets have none (``sigmas=[]``). They
+    get :data:`UNKNOWN_SIGMA`, which no evaluation does.
+
+    Args:
+        dataset_meta (dict): with ``num_keypoints`` and ``sigmas``.
+        indices (Sequence[int], optional): the K keypoints that are given, the model's
+            ``test_cfg.output_keypoint_indices``. All by default.
+
+    Returns:
+        np.ndarray: (K, ).
+
+    Raises:
+        ValueError: where there are some, but not one for each keypoint.
+    """
+    num = dataset_meta['num_keypoints']
+    sigmas = np.asarray(dataset_meta.get('sigmas', ()), dtype=np.float32)
+    if not sigmas.size:
+        sigmas = np.full(num, UNKNOWN_SIGMA, np.float32)
+    if len(sigmas) != num:
+        raise ValueError(
+            f'metainfo.sigmas has {len(sigmas)} numbers for {num} keypoints: give one '
+            'for each, or an empty list'
+        )
+    return sigmas if indices is None else sigmas[indices]
 
 
 def score_poses(
