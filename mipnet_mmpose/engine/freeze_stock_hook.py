@@ -6,9 +6,9 @@ from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
 from ..models.heads.presence import Presence
-from ..models.lambdas import LambdaModule
 from ..models.mimb import MIMB
-from ..models.stock_checkpoint import load_stock_weights
+from ..models.stock_checkpoint import is_ours, load_stock_weights
+from .mipnet_check_hook import RESUMED_NOTHING
 
 
 @HOOKS.register_module()
@@ -16,9 +16,9 @@ class FreezeStockHook(Hook):
     """Train the MIMBs and presence alone; the stock layers stay as they are.
 
     Their parameters get no gradients. Their norm layers use the statistics of the
-    checkpoint, and their dropout is off. With ``bypass_primary=True`` of the MIMBs,
-    the pose of λ = 0 is then exactly that of the stock model, before and after the
-    training.
+    checkpoint, and their dropout is off. A moving average (``EMAHook``) keeps them as
+    they are too. With ``bypass_primary=True`` of the MIMBs, the pose of λ = 0 is then
+    exactly that of the stock model, before and after the training.
 
     Example::
 
@@ -34,30 +34,47 @@ class FreezeStockHook(Hook):
         """Freeze the parameters."""
         wrapped = is_model_wrapper(runner.model)
         model = runner.model.module if wrapped else runner.model
-        ours = [m for m in model.modules() if isinstance(m, (MIMB, Presence))]
-        if not any(isinstance(module, MIMB) for module in ours):
+        if not any(isinstance(module, MIMB) for module in model.modules()):
             raise ValueError('FreezeStockHook: the model has no MIMB to train')
-        self.model = model.requires_grad_(False)
-        for module in ours:
-            module.requires_grad_(True)
-        inside = {part for module in ours for part in module.modules()}
-        self.stock = [
-            module
-            for module in model.modules()
-            if module not in inside and not isinstance(module, LambdaModule)
-        ]
+        model.requires_grad_(False)
+        for module in model.modules():
+            if isinstance(module, (MIMB, Presence)):
+                module.requires_grad_(True)
         if wrapped:  # it looks once at what has gradients
             runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
+        self.model = model
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Check that all stock layers are trained ones."""
+        if not runner._resume:
+            load_stock_weights(self.model, checkpoint, runner._load_from)
 
     def before_train(self, runner: Runner) -> None:
-        """Check that all stock layers are trained ones."""
+        """Find the stock layers of the model as it is now wrapped and loaded."""
         if not runner._has_loaded:
+            if runner._resume:
+                raise ValueError(RESUMED_NOTHING.format(runner.work_dir))
             raise ValueError(
                 'load_from is not set: FreezeStockHook keeps the stock layers as they '
                 'are, so they must come from a checkpoint of the stock model'
             )
-        if not runner._resume:
-            load_stock_weights(self.model, runner._load_from)
+        learning = set()
+        for module in self.model.modules():
+            if isinstance(module, (MIMB, Presence)):
+                learning.update(module.modules())
+            elif hasattr(module, 'set_lambdas'):
+                learning.add(module)  # answers all N while it trains
+        self.stock = [m for m in self.model.modules() if m not in learning]
+        state = self.model.state_dict()
+        for hook in runner.hooks:
+            average = getattr(hook, 'ema_model', None)
+            if average is None:
+                continue
+            # equal values have their mean rounded: take no mean of them
+            for key, value in average.module.state_dict().items():
+                if not is_ours(key):
+                    value.copy_(state[key])
+                    average.avg_parameters.pop(key, None)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None

@@ -1,10 +1,11 @@
-from typing import Dict, Iterator
+from typing import Any, Dict, Iterator, Tuple
 
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
-from mmpose.registry import HOOKS
-from torch import nn
+from mmpose.registry import HOOKS, METRICS
 
 from ..models.heads.mipnet_head import MIPNetHead
 from ..models.lambdas import LambdaModule
@@ -13,13 +14,22 @@ from ..models.stock_checkpoint import check_mimbs_loaded
 
 # of the largest learning rate; at or below it MIMBs learn far slower than the rest
 SLOW = 0.1
+RESUMED_NOTHING = (
+    '--resume found no checkpoint in {}, and MMPose clears load_from with it: the '
+    'training would start from untrained weights. Leave --resume out of the first start'
+)
 
 
 @HOOKS.register_module()
 class MIPNetCheckHook(Hook):
     """Look at what a MIPNet needs of the rest of the config, before it runs.
 
-    - Something must regroup what is folded: a stock head behind MIMBs is an error.
+    - Something must regroup what is folded: a stock head behind MIMBs is an error, and
+      so are a backbone and a neck that both fold.
+    - A stock metric takes one pose per box: in ``val_evaluator`` or ``test_evaluator``
+      it is an error that says what to put in its place.
+    - With ``--resume``, MMPose clears ``load_from``: where there is nothing to resume
+      yet, an error if the config file has a ``load_from``, else a warning.
     - The MIMBs must learn, or λ ≥ 1 never finds its person: a warning where they are
       frozen, left out of the optimizer, or have a tenth of the largest learning rate
       or less, such as by ``paramwise_cfg=dict(custom_keys={'backbone':
@@ -31,25 +41,52 @@ class MIPNetCheckHook(Hook):
         custom_hooks = [dict(type='MIPNetCheckHook')]
 
     Raises:
-        ValueError: where a stock head follows MIMBs, or the checkpoint of a test has
-            no MIMBs.
+        ValueError: naming the config key, see above.
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Check the head."""
-        for name, module in runner.model.named_modules():
-            if not isinstance(module, LambdaModule) or module.num_instances == 1:
-                continue
-            if not any(isinstance(m, MIPNetHead) for m in runner.model.modules()):
-                head = getattr(getattr(runner.model, 'module', runner.model), 'head', 0)
+        """Check the head and the metrics."""
+        model = getattr(runner.model, 'module', runner.model)
+        folding = {
+            name.split('.')[0]: module.num_instances
+            for name, module in model.named_modules()
+            if isinstance(module, LambdaModule) and module.num_instances > 1
+        }
+        if not folding:
+            return
+        if len(folding) > 1:
+            raise ValueError(
+                f'{" and ".join(f"model.{name}" for name in folding)} both fold the '
+                'instances: keep one of them'
+            )
+        ((part, num),) = folding.items()
+        if not any(isinstance(module, MIPNetHead) for module in model.modules()):
+            head = getattr(model, 'head', None)
+            raise ValueError(
+                f'model.{part} folds several instances per box, which model.head '
+                f"(type='{type(head).__name__}') cannot regroup: "
+                "use model.head=dict(type='MIPNetHead', head=<the present head>)"
+            )
+        for key in ('val_evaluator', 'test_evaluator'):
+            for name, metric in _stock_metrics(getattr(runner, f'_{key}', None), key):
+                ours = (
+                    f"type='PrimaryInstanceMetric', metric=dict(type='{metric}', ...)"
+                )
+                if METRICS.get(f'MultiInstance{metric}') is not None:
+                    ours = f"type='MultiInstance{metric}', ..."
                 raise ValueError(
-                    f'model.{name.split(".mimbs")[0]} folds several instances per box, '
-                    f"which model.head (type='{type(head).__name__}') cannot regroup: "
-                    "use model.head=dict(type='MIPNetHead', head=<the present head>)"
+                    f"{name}: type='{metric}' takes one pose per box, the model gives "
+                    f'{num}: use dict({ours}), the arguments as they are'
                 )
 
     def before_train(self, runner: Runner) -> None:
-        """Check the learning rate of the MIMBs."""
+        """Check what the training starts from, and the learning rate of the MIMBs."""
+        if runner._resume and not runner._has_loaded:
+            text = RESUMED_NOTHING.format(runner.work_dir)
+            file = runner.cfg.filename
+            if file and Config.fromfile(file).get('load_from'):
+                raise ValueError(text)
+            runner.logger.warning(text)
         mimbs = {
             f'{name}.{inner}': parameter
             for name, module in runner.model.named_modules()
@@ -76,30 +113,44 @@ class MIPNetCheckHook(Hook):
                 "'neck.mimbs'"
             )
 
-    def after_train(self, runner: Runner) -> None:
-        """Forget what the training started from."""
-        for module in runner.model.modules():
-            if isinstance(module, MIMB):
-                module.was_loaded = None
+    def before_val(self, runner: Runner) -> None:
+        """Check the checkpoint; after a training there is none to check."""
+        check_mimbs_loaded(runner.model, runner._load_from)
 
     def before_test(self, runner: Runner) -> None:
         """Check the checkpoint."""
         check_mimbs_loaded(runner.model, runner._load_from)
 
 
+def _stock_metrics(part: Any, key: str) -> Iterator[Tuple[str, str]]:
+    """Config key and class name of each metric of MMPose in an evaluator.
+
+    The evaluator may be a config, a list of metrics, or built already.
+    """
+    if isinstance(part, (list, tuple)):
+        for i, metric in enumerate(part):
+            yield from _stock_metrics(metric, f'{key}.{i}')
+    elif isinstance(part, Evaluator):
+        yield from _stock_metrics(part.metrics, f'{key}.metrics')
+    elif isinstance(part, dict) and 'metrics' in part:
+        yield from _stock_metrics(part['metrics'], f'{key}.metrics')
+    elif part:
+        kind = part.get('type') if isinstance(part, dict) else type(part)
+        kind = METRICS.get(kind) if isinstance(kind, str) else kind
+        # one that does neither itself knows of one pose per box
+        methods = [getattr(kind, name, None) for name in ('process', 'compute_metrics')]
+        if all(getattr(m, '__module__', '').startswith('mmpose.') for m in methods):
+            yield key, kind.__name__
+
+
 def _learning_rates(optim_wrapper) -> Dict[int, float]:
     """That of each parameter before any schedule, by the parameter's id."""
-
-    def groups() -> Iterator[dict]:
-        if isinstance(optim_wrapper, OptimWrapperDict):
-            for wrapper in optim_wrapper.values():
-                yield from wrapper.param_groups
-        else:
-            yield from optim_wrapper.param_groups
-
+    wrappers = [optim_wrapper]
+    if isinstance(optim_wrapper, OptimWrapperDict):
+        wrappers = optim_wrapper.values()
     return {
         id(parameter): group.get('initial_lr', group['lr'])
-        for group in groups()
+        for wrapper in wrappers
+        for group in wrapper.param_groups
         for parameter in group['params']
-        if isinstance(parameter, nn.Parameter)
     }

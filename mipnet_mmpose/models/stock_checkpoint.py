@@ -1,3 +1,5 @@
+"""What a model must find in a checkpoint, of its own or of the stock model."""
+
 import re
 from pathlib import Path
 from typing import List, Union
@@ -29,6 +31,11 @@ def move_stock_keys(
             state_dict[f'{prefix}{name}.{rest}'] = state_dict.pop(key)
 
 
+def is_ours(key: str) -> bool:
+    """Whether a key of a model's state dict is none of the stock model."""
+    return '.mimbs.' in key or '.presence.' in key
+
+
 def load_whole_checkpoint(model: nn.Module, checkpoint: Union[str, Path]) -> None:
     """Load a checkpoint that must have all weights of a model.
 
@@ -40,36 +47,37 @@ def load_whole_checkpoint(model: nn.Module, checkpoint: Union[str, Path]) -> Non
     Raises:
         ValueError: where it lacks some; names the file and one of them.
     """
-    _refuse_missing(_load(model, checkpoint), checkpoint)
+    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
+    _refuse(_load(model, loaded), checkpoint)
 
 
-def load_stock_weights(model: nn.Module, checkpoint: Union[str, Path]) -> None:
-    """Load a checkpoint that must have all weights of the stock model inside.
+def load_stock_weights(
+    model: nn.Module, loaded: dict, checkpoint: Union[str, Path]
+) -> None:
+    """Load what must have all weights of the stock model inside.
 
     Args:
         model (nn.Module): filled in place; its MIMBs and presence stay as they are
             where the checkpoint has none.
-        checkpoint (str | Path): as for :func:`load_whole_checkpoint`.
+        loaded (dict): What the file holds, as for :func:`load_whole_checkpoint`.
+        checkpoint (str | Path): for the error.
 
     Raises:
         ValueError: where it lacks some; names the file and one of them.
     """
-    missing = _load(model, checkpoint)
-    ours = [k for k in missing if '.mimbs.' in k or k.startswith('head.presence.')]
-    _refuse_missing([key for key in missing if key not in ours], checkpoint)
+    missing = _load(model, loaded)
+    _refuse([key for key in missing if not is_ours(key)], checkpoint)
 
 
-def _load(model: nn.Module, checkpoint: Union[str, Path]) -> List[str]:
-    """Fill a model; the keys that the checkpoint lacks."""
-    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
+def _load(model: nn.Module, loaded: dict) -> List[str]:
+    """Fill a model; the keys that are missing, which mmengine only logs."""
     state = loaded.get('state_dict', loaded)
-    # as mmengine's load_checkpoint, which does not say what is missing
     state = {re.sub(r'^module\.', '', key): value for key, value in state.items()}
-    return model.load_state_dict(state, strict=False).missing_keys
+    missing = model.load_state_dict(state, strict=False).missing_keys
+    return [key for key in missing if not key.endswith('.num_batches_tracked')]
 
 
-def _refuse_missing(missing: List[str], checkpoint: Union[str, Path]) -> None:
-    missing = [key for key in missing if not key.endswith('.num_batches_tracked')]
+def _refuse(missing: List[str], checkpoint: Union[str, Path]) -> None:
     if missing:
         raise ValueError(
             f'{checkpoint} has no weights for {len(missing)} of the '
@@ -77,15 +85,17 @@ def _refuse_missing(missing: List[str], checkpoint: Union[str, Path]) -> None:
         )
 
 
-def check_mimbs_loaded(model: nn.Module, checkpoint: Union[str, Path, None]) -> None:
-    """Refuse a checkpoint without MIMBs that a model was just loaded from.
+def check_mimbs_loaded(
+    model: nn.Module, checkpoint: Union[str, Path, None] = None
+) -> None:
+    """Refuse a model that was loaded from a checkpoint without its MIMBs.
 
     A training may start from one of the stock model; poses of untrained MIMBs say
-    nothing.
+    nothing. A model that was never loaded, or trained since, passes.
 
     Args:
         model (nn.Module): after loading.
-        checkpoint (str | Path | None): for the error.
+        checkpoint (str | Path, optional): for the error, where it is known.
 
     Raises:
         ValueError: where a MIMB of the model was not in the checkpoint.
@@ -94,7 +104,7 @@ def check_mimbs_loaded(model: nn.Module, checkpoint: Union[str, Path, None]) -> 
     missing = [mimb for mimb in mimbs if mimb.was_loaded is False]
     if missing:
         raise ValueError(
-            f'{checkpoint} has no weights for {len(missing)} of the {len(mimbs)} MIMBs '
-            'of the config: is it of the stock model? Train the MIPNet first, with '
-            'load_from=<this checkpoint>'
+            f'{checkpoint or "the checkpoint"} has no weights for {len(missing)} of the '
+            f'{len(mimbs)} MIMBs of the config: is it of the stock model? Train the '
+            'MIPNet first, with load_from=<this checkpoint>'
         )
