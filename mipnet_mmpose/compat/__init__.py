@@ -1,38 +1,47 @@
 """Every change to other packages; docs/reliability.md lists them.
 
-They keep stock MMPose working on today's Python packages, and older MMPose with us.
-Each is made once, and only where it is needed. ``MIPNET_COMPAT=0`` switches all off,
-``MIPNET_COMPAT=-NAME`` one of them.
+They keep stock MMPose working on today's Python packages, and with what we add.
+``MIPNET_COMPAT=0`` switches all off.
 """
 
-from .checkpoint_globals import admit_checkpoint_globals
-from .dataset_meta import look_into_wrappers
-from .keypoint_converter import convert_keypoints_without_3d
-from .mmcv_stand_in import install_mmcv_ext
-from .model_names import list_package
-from .pack_pose_inputs import pack_target_instances
-from .patches import wanted_patches
-from .topdown_affine import record_crop
-from .whole_checkpoints import write_checkpoints_whole
+import functools
+import importlib.util
+import os
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
 
-__all__ = ['PATCHES', 'install']
+__all__ = ['install']
 
-# the first makes MMPose importable, which others import
-PATCHES = {
-    'mmcv_ext': install_mmcv_ext,
-    'checkpoint_globals': admit_checkpoint_globals,
-    'whole_checkpoints': write_checkpoints_whole,
-    'model_names': list_package,
-    'keypoint_converter': convert_keypoints_without_3d,
-    'dataset_meta': look_into_wrappers,
-    'topdown_affine': record_crop,
-    'pack_pose_inputs': pack_target_instances,
-}
+EXT_NAME = 'mmcv._ext'
 
 
-def install():
+@functools.lru_cache(maxsize=None)
+def install() -> None:
     """Make the changes that this environment needs, before MMPose is imported."""
-    wanted = wanted_patches(PATCHES)
-    for name, patch in PATCHES.items():
-        if name in wanted:
-            patch()
+    if os.environ.get('MIPNET_COMPAT') == '0':
+        return
+    install_mmcv_ext()  # makes MMPose importable, which the others import
+    from .checkpoint_globals import admit_checkpoint_globals
+    from .patches import patch
+
+    admit_checkpoint_globals()
+    patch()
+
+
+def install_mmcv_ext() -> None:
+    """Make ``mmcv.ops`` importable on mmcv-lite; full mmcv is left alone."""
+    mmcv = importlib.util.find_spec('mmcv')
+    # PathFinder looks without importing mmcv, which find_spec would do
+    if (
+        EXT_NAME in sys.modules
+        or mmcv is None
+        or PathFinder.find_spec(EXT_NAME, mmcv.submodule_search_locations)
+    ):
+        return
+    # a spec with a loader: mmcv and mmengine look for it to know whether there are ops
+    stand_in = Path(__file__).with_name('mmcv_ext.py')
+    spec = importlib.util.spec_from_file_location(EXT_NAME, stand_in)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules[EXT_NAME] = module

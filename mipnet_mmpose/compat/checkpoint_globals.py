@@ -5,64 +5,47 @@ mmengine 0.10 stores its log (``HistoryBuffer``, on numpy arrays) beside the wei
 """
 
 import pickle
+from typing import Any, Callable
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.utils import digit_version
 
-try:
-    from numpy._core import multiarray
-except ImportError:  # numpy 1
-    from numpy.core import multiarray
-
-# What HistoryBuffer._set_default_statistics registers, and so what is pickled.
+# what HistoryBuffer._set_default_statistics registers, and so what is pickled
 STATISTICS = ('current', 'max', 'mean', 'min')
 
 
-def history_buffer_getattr(owner, name):
+def history_buffer_getattr(owner: Any, name: str) -> Callable:
     """``getattr``, but for the statistics methods of ``HistoryBuffer`` alone.
 
-    A pickle refers to such a method as ``getattr(HistoryBuffer, 'mean')``. The
-    real ``getattr`` would open the way to any code.
+    A pickle names them so. The real ``getattr`` would open the way to any code.
 
     Raises:
-        pickle.UnpicklingError: If anything else is asked for.
+        pickle.UnpicklingError: where anything else is asked for.
     """
     if owner is HistoryBuffer and name in STATISTICS:
         return getattr(owner, name)
     raise pickle.UnpicklingError(
-        f'refused getattr({owner!r}, {name!r}): in a checkpoint getattr may only '
-        f'name the HistoryBuffer methods {", ".join(STATISTICS)}. Do not trust '
-        'this file.'
+        f'refused getattr({owner!r}, {name!r}): a checkpoint needs it for the methods '
+        f'{", ".join(STATISTICS)} of HistoryBuffer alone. Do not trust this file'
     )
 
 
-def no_bytes():
-    """``bytes()``, which is how an array of no elements is pickled.
-
-    Such an array is the ``sigmas`` of MMPose's hand, face and fashion datasets.
-    """
-    return b''
-
-
-def admit_checkpoint_globals():
-    """Admit the globals of mmengine's checkpoints, and no others.
-
-    Returns:
-        bool: Whether this torch needed it.
-    """
-    # Before 2.6 the default is weights_only=False.
-    if tuple(int(part) for part in torch.__version__.split('.')[:2]) < (2, 6):
-        return False
-    # Numbers and truth values; an object array could hold anything.
+def admit_checkpoint_globals() -> None:
+    """Admit the globals of mmengine's checkpoints, and no others."""
+    if digit_version(torch.__version__) < digit_version('2.6'):
+        return  # it loads all
+    # numbers and truth values; an object array could hold anything
     codes = '?' + np.typecodes['AllInteger'] + np.typecodes['Float']
     admitted = {type(np.dtype(code)) for code in codes}
     admitted |= {HistoryBuffer, np.ndarray, np.dtype}
-    # numpy 2 moved the module: a file may come from either.
+    reconstruct, scalar = (x.__reduce__()[0] for x in (np.zeros(1), np.float32(0)))
+    # numpy 2 moved the module: a file may come from either
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        admitted.add((multiarray._reconstruct, f'{module}._reconstruct'))
-        admitted.add((multiarray.scalar, f'{module}.scalar'))
+        admitted.add((reconstruct, f'{module}._reconstruct'))
+        admitted.add((scalar, f'{module}.scalar'))
     admitted.add((history_buffer_getattr, 'builtins.getattr'))
-    admitted |= {(no_bytes, f'{module}bytes') for module in ('', 'builtins.')}
+    # an array of no elements: the sigmas of MMPose's hand, face and fashion datasets
+    admitted |= {(bytes, 'bytes'), (bytes, 'builtins.bytes')}
     torch.serialization.add_safe_globals(list(admitted))
-    return True

@@ -104,7 +104,7 @@ def check_mimbs_loaded(
     missing = [mimb for mimb in mimbs if mimb.was_loaded is False]
     if missing:
         raise ValueError(
-            f'{checkpoint or "the checkpoint"} has no weights for {len(missing)} of the '
-            f'{len(mimbs)} MIMBs of the config: is it of the stock model? Train the '
-            'MIPNet first, with load_from=<this checkpoint>'
+            f'{checkpoint or "the checkpoint"} has no weights for {len(missing)} of '
+            f'the {len(mimbs)} MIMBs of the config: is it of the stock model? Train '
+            'the MIPNet first, with load_from=<this checkpoint>'
         )
