@@ -1,224 +1,184 @@
-"""Does MIPNet gain on photographs, and lose nothing elsewhere?
+"""Does MIPNet-TinyPose find more people on photographs, and lose nobody?
 
-Fine-tunes a small COCO-trained network (Ultralight-SimplePose) on photographs with
-people pasted onto each other, with and without MIMBs. Tests each run on other
-photographs: on all persons, on their real pairs, and on pairs made of them by
-tools/overlap_pairs.py. Every run is one line of OUT/runs.jsonl. What is there is not
-run again; a training that was interrupted goes on from its last epoch. Prints tables
-and writes them to OUT/tables.md.
+Trains MIPNet-TinyPose and fine-tunes PP-TinyPose alike, on photographs with people
+pasted onto each other. Tests each run, and PP-TinyPose as it is, on other photographs:
+everybody, real pairs, pasted pairs, lone persons, detected boxes. A part of the
+training photographs is held out to choose among seeds and to weight the evidence of
+presence. Prints a table and writes OUT/table.md and OUT/figures.jsonl. What is there
+is not made again; an interrupted training goes on from its last epoch.
 """
 
 import argparse
 import json
-import os
+import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from clone import append_line, read_lines, run_script, update_document
-from photographs_runs import make_pairs, planned_runs, train, write_config
-
-# isort: split
-import numpy as np
-from photographs_figures import write_figures
-from tqdm import tqdm
-
-from mipnet_mmpose.markdown import markdown_table
-from mipnet_mmpose.whole_files import write_text
-
-PATHS = ('train', 'test', 'images', 'weights', 'out')
+HERE = Path(__file__).resolve().parent
+REPO = HERE.parent
+RUNS = {
+    'released': ('tinypose', 'PP-TinyPose as it is'),
+    'fine-tuned': ('tinypose', 'the same, fine-tuned on the same samples'),
+    'mipnet': ('mipnet-tinypose', 'MIPNet-TinyPose'),
+}
+HELD_OUT = 7  # one of so many photographs
 
 
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        '--train', type=Path, nargs='+', required=True, help='COCO files to train on'
-    )
-    parser.add_argument(
-        '--test', type=Path, required=True, help='COCO file, with masks'
-    )
-    parser.add_argument('--images', type=Path, required=True, help='folder of all')
-    parser.add_argument(
-        '--weights', type=Path, required=True, help='ultralight_simplepose.onnx'
-    )
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/photographs'))
-    parser.add_argument('--runs', nargs='+', metavar='NAME', help='default: all')
-    parser.add_argument('--seeds', type=int, default=3)
-    parser.add_argument('--epochs', type=int, default=20)
-    parser.add_argument('--pairs', type=int, default=500, help='pasted, to test with')
-    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
-    parser.add_argument(
-        '--workers', type=int, default=1, help='runs at a time, one thread each'
-    )
-    parser.add_argument(
-        '--doc', type=Path, metavar='FILE', help='write the tables into its places too'
-    )
-    parser.add_argument('--figures-of', metavar='RUN', help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    for name in PATHS:
-        value = getattr(args, name)
-        paths = [p.resolve() for p in (value if name == 'train' else [value])]
-        missing = [path for path in paths if name != 'out' and not path.exists()]
-        if missing:
-            parser.error(f'--{name}: {missing[0]} does not exist')
-        setattr(args, name, paths if name == 'train' else paths[0])
-    return args
+    add = parser.add_argument
+    add('data', type=Path, help='folder with images/ and the COCO files')
+    add('--train', nargs='+', default=['train.json', 'train_extra.json'])
+    add('--test', default='test.json')
+    add('--weights', type=Path, required=True, help='folder of the two checkpoints')
+    add('--out', type=Path, default=Path('work_dirs/photographs'))
+    add('--runs', nargs='+', default=list(RUNS), choices=list(RUNS))
+    add('--seeds', type=int, default=2)
+    add('--epochs', type=int, default=30)
+    add('--device', default='cpu')
+    add('--workers', type=int, default=0, help='that load, of each training')
+    add('--limit', type=int, help='of photographs, for a trial')
+    add('--options', nargs='*', default=[], help='--cfg-options of the trainings')
+    return parser.parse_args()
 
 
-def check_settings(args):
-    """Stop where OUT has runs of other settings, which its results would mix."""
-    names = ('train', 'test', 'images', 'weights', 'epochs', 'pairs', 'device')
-    settings = {name: str(getattr(args, name)) for name in names}
-    path = args.out / 'settings.json'
-    if path.exists():
-        for name, value in json.loads(path.read_text()).items():
-            if settings[name] != value:
-                sys.exit(f'photographs: --out {args.out} has runs of --{name} {value}')
-    write_text(path, json.dumps(settings))
+def prepare(args):
+    """Divide the training photographs, and paste pairs of the others."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(args.train):
+        data = json.loads((args.data / name).read_text())
+        ids = sorted(image['id'] for image in data['images'])[: args.limit]
+        # the networks have seen train2017: only of val2017's is something held out
+        held = set(ids[::HELD_OUT]) if i == 0 else set()
+        write(args.out / name, part(data, set(ids) - held))
+        if held:
+            write(args.out / 'held_out.json', part(data, held))
+    test = json.loads((args.data / args.test).read_text())
+    ids = sorted(image['id'] for image in test['images'])[: args.limit]
+    write(args.out / 'test.json', part(test, set(ids)))
+    for name in ('held_out', 'test'):
+        folder = args.out / f'{name}_pairs'
+        if not folder.exists():
+            run(
+                REPO / 'tools' / 'overlap_pairs.py',
+                args.out / f'{name}.json',
+                args.data / 'images',
+                folder,
+                '--count',
+                30 if args.limit else 500,
+            )
 
 
-def run_one(args, name):
-    """Train and test a run, in processes of their own; its figures."""
-    os.environ['PYTHONPATH'] = os.pathsep.join(
-        filter(None, [str(Path(__file__).parent), os.environ.get('PYTHONPATH')])
+def part(data, ids):
+    """The images of a COCO file that have some ids, and their annotations."""
+    return dict(
+        data,
+        images=[image for image in data['images'] if image['id'] in ids],
+        annotations=[a for a in data['annotations'] if a['image_id'] in ids],
     )
-    train(args, name)
-    command = [Path(__file__), '--figures-of', name, '--train', *args.train]
-    for key in ('test', 'images', 'weights', 'out', 'seeds', 'epochs', 'pairs'):
-        command += [f'--{key}', getattr(args, key)]
-    run_script(command, args.out / name / 'test.log', OMP_NUM_THREADS='1')
-    return json.loads((args.out / name / 'figures.json').read_text())
+
+
+def write(path, data):
+    if not path.exists():
+        path.write_text(json.dumps(data))
+
+
+def run(*command):
+    """Run a Python script; its output goes where ours goes."""
+    subprocess.run([sys.executable, *map(str, command)], check=True, cwd=REPO)
+
+
+def config(args, kind):
+    """The config of a kind of run, on the data of this study."""
+    from mmengine.config import Config
+
+    name = f'td-hm_{RUNS[kind][0]}_coco-256x192.py'
+    cfg = Config.fromfile(REPO / 'configs' / 'coco' / name)
+    cfg.load_from = str((args.weights / 'tinypose_256x192.pth').resolve())
+    wrapped = cfg.train_dataloader.dataset
+    stock = wrapped.get('dataset', wrapped)
+    pipeline = wrapped.pop('pipeline')
+    stock.update(data_root='', data_prefix=dict(img=f'{args.data.resolve()}/images/'))
+    stock.pop('pipeline', None)
+    parts = [
+        dict(stock, ann_file=str(args.out.resolve() / name), pipeline=pipeline)
+        for name in args.train
+    ]
+    cfg.train_dataloader.dataset = dict(
+        type='MultiInstanceDataset',
+        dataset=dict(type='ConcatDataset', datasets=parts),
+        num_instances=wrapped.get('num_instances', 1),
+        paste_people=wrapped.get('paste_people', dict(prob=0.6)),
+    )
+    cfg.custom_imports = dict(imports=['mipnet_mmpose'])
+    cfg.train_dataloader.update(
+        num_workers=args.workers, persistent_workers=args.workers > 0
+    )
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    cfg.default_hooks.checkpoint = dict(
+        type='CheckpointHook', interval=1, max_keep_ckpts=1
+    )
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=args.epochs)
+    cfg.param_scheduler[-1].T_max = args.epochs
+    return cfg
+
+
+def train(args, kind, seed):
+    """Train with MMPose's own script; the checkpoint of the last epoch."""
+    from mipnet_mmpose.mmpose_files import mmpose_tool
+
+    if kind == 'released':
+        return args.weights / 'tinypose_256x192.pth'
+    folder = args.out / f'{kind}-{seed}'
+    last = folder / f'epoch_{args.epochs}.pth'
+    if not last.exists():
+        folder.mkdir(exist_ok=True)
+        cfg = config(args, kind)
+        cfg.randomness = dict(seed=seed)
+        cfg.work_dir = str(folder)
+        cfg.dump(folder / 'config.py')
+        more = ['--cfg-options', *args.options] if args.options else []
+        if (folder / 'last_checkpoint').exists():
+            more.append('--resume')
+        script = mmpose_tool('train.py')
+        run(script, folder / 'config.py', '--work-dir', folder, *more)
+    return last
 
 
 def main():
     args = parse_args()
-    if args.figures_of:
-        write_figures(args, args.figures_of)
-        return
-    plan = planned_runs(args)
-    unknown = sorted(set(args.runs or []) - set(plan))
-    if unknown:
-        sys.exit(f'photographs: --runs {unknown[0]} is none of {", ".join(plan)}')
-    args.out.mkdir(parents=True, exist_ok=True)
-    check_settings(args)
-    make_pairs(args)
-    path = args.out / 'runs.jsonl'
-    results = {result['run']: result for result in read_lines(path)}
-    todo = [name for name in args.runs or plan if name not in results]
-    for name in todo:  # here: mmengine cannot read configs in several threads
-        write_config(args, name)
-    with ThreadPoolExecutor(args.workers) as pool:
-        jobs = {pool.submit(run_one, args, name): name for name in todo}
-        for job in tqdm(as_completed(jobs), total=len(jobs), desc='runs'):
-            if job.exception() is None:
-                results[jobs[job]] = job.result()
-                append_line(path, job.result())
-            else:
-                tqdm.write(f'{jobs[job]}: {job.exception()}')
-    if not results:
-        sys.exit('photographs: no run has ended')
-    found = tables([results[name] for name in plan if name in results])
-    text = '\n\n'.join(found.values()) + '\n'
-    write_text(args.out / 'tables.md', text)
+    sys.path[:0] = [str(REPO), str(HERE)]
+    import mipnet_mmpose  # noqa: F401 (before mmpose)
+
+    # isort: split
+    from photographs_figures import choose, figures, table, weight_evidence
+
+    prepare(args)
+    path = args.out / 'figures.jsonl'
+    lines = path.read_text().splitlines() if path.exists() else []
+    found = {line['run']: line for line in map(json.loads, lines)}
+    for kind in args.runs:
+        for seed in range(1 if kind == 'released' else args.seeds):
+            name = f'{kind}-{seed}'
+            if name in found:
+                continue
+            checkpoint = train(args, kind, seed)
+            cfg = config(args, kind)
+            if kind == 'mipnet':
+                checkpoint = weight_evidence(args, cfg, checkpoint)
+            found[name] = dict(
+                run=name,
+                what=RUNS[kind][1],
+                held_out=figures(args, cfg, checkpoint, 'held_out'),
+                test=figures(args, cfg, checkpoint, 'test'),
+            )
+            with path.open('a') as stream:
+                stream.write(json.dumps(found[name]) + '\n')
+    text = table(found) + choose(found)
+    (args.out / 'table.md').write_text(text)
     print(text)
-    print(args.out / 'tables.md')
-    if args.doc:
-        update_document(args.doc, found)
-
-
-def tables(results):
-    """What was measured, by title."""
-    by_kind = {}
-    for result in results:
-        by_kind.setdefault(result['kind'], []).append(result)
-    found = dict(photographs=measured_table(by_kind))
-    found['photographs intervals'] = interval_table(results)
-    with_presence = {k: r for k, r in by_kind.items() if 'thresholds' in r[0]}
-    if with_presence:
-        found['photographs presence'] = presence_table(with_presence)
-    return found
-
-
-def measured_table(by_kind):
-    """A row a kind: the mean over its seeds, and their range."""
-
-    def cell(runs, *keys, of=None):
-        values = []
-        for run in runs:
-            value = run
-            for key in keys:
-                value = value[key]
-            values.append(value / (run[of[0]][of[1]] if of else 1) * 100)
-        low, high = min(values), max(values)
-        text = f'{np.mean(values):.1f}'
-        return text if low == high else f'{text} ({low:.1f} to {high:.1f})'
-
-    header = ['run', 'seeds', 'all persons: AP', 'pairs over IoU 0.5: AR50']
-    header += ['real pairs: one box finds both (or one pose does)']
-    header += ['pasted pairs: AP', 'AR50', 'front box alone: AP50', 'AR50']
-    header += ['alone, drawn twice']
-    rows = []
-    for kind, runs in by_kind.items():
-        pairs = [run['real pairs']['0.3'] for run in runs]
-        both, reached = (
-            np.mean([pair[key] for pair in pairs]) for key in ('both', 'reached')
-        )
-        rows.append(
-            [
-                kind,
-                len(runs),
-                cell(runs, 'all', 'AP'),
-                cell(runs, 'crowded', 'AR50'),
-                f'{both:.3g} ({reached:.3g}) of {pairs[0]["boxes"]}',
-                cell(runs, 'pasted pairs', 'AP'),
-                cell(runs, 'pasted pairs', 'AR50'),
-                cell(runs, 'front box', 'AP50'),
-                cell(runs, 'front box', 'AR50'),
-                cell(runs, 'lone', 'twice', of=('lone', 'persons')),
-            ]
-        )
-    return markdown_table(header, rows)
-
-
-def interval_table(results):
-    """95 % intervals of each run, from drawing the images anew."""
-
-    def cell(figures, key):
-        low, high = (100 * end for end in figures[f'{key} interval'])
-        return f'{figures[key] * 100:.1f} ({low:.1f} to {high:.1f})'
-
-    header = ['run', *(f'{part}, {key}' for part, key in INTERVALS)]
-    rows = [
-        [run['run'], *(cell(run[part], key) for part, key in INTERVALS)]
-        for run in results
-    ]
-    return markdown_table(header, rows)
-
-
-def presence_table(by_kind):
-    """What a threshold of presence keeps, a row a threshold; mean over the seeds."""
-    header = ['run', 'least presence', 'alone, drawn twice']
-    header += ['real pairs: one box finds both']
-    rows = []
-    for kind, runs in by_kind.items():
-        for points in zip(*(run['thresholds'] for run in runs)):
-            twice = np.mean([point['twice'] for point in points])
-            both = np.mean([point['both'] for point in points])
-            persons = runs[0]['lone']['persons']
-            share = f'{twice / persons * 100:.1f} % of {persons}'
-            rows.append([kind, points[0]['threshold'], share, f'{both:.3g}'])
-    return markdown_table(header, rows)
-
-
-INTERVALS = (
-    ('all', 'AP'),
-    ('crowded', 'AR50'),
-    ('pasted pairs', 'AP'),
-    ('pasted pairs', 'AR50'),
-    ('front box', 'AR50'),
-)
 
 
 if __name__ == '__main__':

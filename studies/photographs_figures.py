@@ -1,174 +1,283 @@
-"""What the study on photographs measures of a trained run."""
+"""What the study on photographs measures of a network."""
 
 import contextlib
 import io
 import json
 
-from photographs_runs import checkpoint, make_pairs, planned_runs, run_config
-
-# isort: split
 import numpy as np
+import torch
+from mmengine.runner import save_checkpoint
+from mmpose.apis import init_model
+from xtcocotools.coco import COCO
+from xtcocotools.cocoeval import COCOeval
 
-from mipnet_mmpose.apis.merge_boxes import MERGE_DEFAULTS
-from mipnet_mmpose.comparison import People, TestedModel
-from mipnet_mmpose.comparison.figures import similarity
-from mipnet_mmpose.comparison.tested_model import rows_by_key
-from mipnet_mmpose.datasets.unwrap import stock_dataset_configs
-from mipnet_mmpose.evaluation.boxes import annotated_boxes, box_iou
-from mipnet_mmpose.evaluation.coco_keypoint_eval import CocoKeypointEval
+from mipnet_mmpose import estimate_poses
+from mipnet_mmpose.evaluation import oks
+from mipnet_mmpose.evaluation.boxes import annotated_boxes, box_iou, box_nms
+from mipnet_mmpose.evaluation.merge_poses import MERGE_DEFAULTS, merge_poses
+from mipnet_mmpose.models.heads.presence import MARGIN, pose_evidence
 
 FOUND = 0.5  # least OKS
-THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)  # of presence
-SAMPLES = 200  # of the images, for an interval
+CROWDED, PAIR = 0.5, 0.3  # least box IoU
+BOX_NMS = (0.6, 0.45)
+DETECTOR = '.mim/demo/mmdetection_cfg/rtmdet_nano_320-8xb32_coco-person.py'
+LONE_TWICE = 0.02  # of the held out photographs, what the bias is set by
 
 
-def test(args, name):
-    """All figures of a trained run."""
-    run = planned_runs(args)[name]
-    pairs = make_pairs(args)
-    pair_file = str(pairs / 'annotations.json')
-    result = dict(run=name, **run)
+class TestSet:
+    """Annotated photographs.
 
-    model = tested(args, name, 'all')
-    people = People(model.metric)
-    result['all'] = evaluate(model, model.results())
-    crowded = {p['image_id'] for p in people.sought() if people.overlap[p['id']] > 0.5}
-    result['crowded'] = evaluate(model, model.results(), crowded)
-    result['real pairs'] = {
-        str(low): whom_one_box_finds(people, model, low) for low in (0.3, 0.5)
-    }
-    result['lone'] = lone_persons(people, model)
-    if model.presence is not None:
-        result['thresholds'] = [
-            dict(
-                threshold=threshold,
-                twice=lone_persons(people, model, threshold)['twice'],
-                both=whom_one_box_finds(people, model, 0.3, threshold)['both'],
-            )
-            for threshold in THRESHOLDS
-        ]
+    Args:
+        ann_file (Path): COCO file.
+        folder (Path): of its images.
+    """
 
-    data = dict(ann_file=pair_file, data_prefix=dict(img=f'{pairs}/images/'))
-    model = tested(args, name, 'pairs', **data)
-    result['pasted pairs'] = evaluate(model, model.results())
-    result['pasted found'] = whom_one_box_finds(People(model.metric), model, 0.3)
-    front = str(pairs / 'one_box_per_pair.json')
-    model = tested(args, name, 'front', bbox_file=front, **data)
-    result['front box'] = evaluate(model, model.results())
-    return result
+    def __init__(self, ann_file, folder):
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.coco = COCO(str(ann_file))
+        self.ids = sorted(self.coco.imgs)
+        self.paths = [str(folder / self.coco.imgs[i]['file_name']) for i in self.ids]
+        self.people = [self.coco.imgToAnns[i] for i in self.ids]
+        self.boxes = [annotated_boxes(anns) for anns in self.people]
+        self.ious = [box_iou(boxes, boxes) - np.eye(len(boxes)) for boxes in self.boxes]
+
+    def poses(self, model, boxes=None):
+        """All poses of all boxes of each image, boxes as annotated by default."""
+        boxes = self.boxes if boxes is None else boxes
+        return estimate_poses(model, self.paths, boxes, nms_mode='none')
 
 
-def tested(args, name, part, **data):
-    """The model with its poses for one of the test sets."""
-    cfg = run_config(args, planned_runs(args)[name])
-    ((_, dataset),) = stock_dataset_configs(cfg.test_dataloader.dataset, 'dataset')
-    dataset.update(data)
-    cfg.test_evaluator.ann_file = dataset.ann_file
-    cfg.load_from = str(checkpoint(args, name))
-    folder = args.out / name
-    cfg.work_dir = str(folder)
-    return TestedModel(part, cfg, folder)
-
-
-def evaluate(model, results, images=None):
-    """AP, AR and AR50, with an interval of AP and AR50 over the images."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = model.metric.coco
-        evaluation = CocoKeypointEval(
-            coco, coco.loadRes(results), 'keypoints', model.sigmas
-        )
-        params = evaluation.params
-        params.areaRng, params.areaRngLbl = params.areaRng[:1], params.areaRngLbl[:1]
-        if images is not None:
-            params.imgIds = sorted(images)
-        evaluation.evaluate()
-        by_image = evaluation.evalImgs  # one category, one size
-        figures = _accumulate(evaluation, by_image)
-        rng = np.random.default_rng(0)
-        drawn = [
-            _accumulate(evaluation, [by_image[i] for i in rows])
-            for rows in rng.integers(len(by_image), size=(SAMPLES, len(by_image)))
-        ]
-    for key in ('AP', 'AR50'):
-        ends = np.percentile([each[key] for each in drawn], [2.5, 97.5])
-        figures[f'{key} interval'] = ends.tolist()
-    return dict(figures, images=len(by_image))
-
-
-def _accumulate(evaluation, by_image):
-    evaluation.evalImgs = by_image
-    evaluation.accumulate()
-    precision = evaluation.eval['precision'][..., 0, 0, -1]  # thresholds, recalls
-    recall = evaluation.eval['recall'][..., 0, 0, -1]
-    at_half = evaluation.params.iouThrs == 0.5
-
-    def mean(values):
-        return float(values[values >= 0].mean()) if (values >= 0).any() else 0.0
-
-    return dict(
-        AP=mean(precision),
-        AR=mean(recall),
-        AP50=mean(precision[at_half]),
-        AR50=mean(recall[at_half]),
+def merged(poses):
+    """The people of an image at the shipped defaults: places of the poses, scores."""
+    extent = poses['bboxes'][:, 2:] - poses['bboxes'][:, :2]
+    return merge_poses(
+        poses['keypoints'],
+        poses['keypoint_scores'],
+        poses['bbox_scores'],
+        poses['lambdas'],
+        (extent * MARGIN).prod(axis=1),
+        presence=poses.get('presence'),
     )
 
 
-def whom_one_box_finds(people, model, low, presence=0):
-    """Of the pairs over a box IoU, whom the poses of the box of each of them find.
+def alike(poses, ann):
+    """OKS of poses (P, K, 2) with an annotated person, (P,)."""
+    truth = np.reshape(ann['keypoints'], (-1, 3))
+    return oks(poses, truth[:, :2], ann['area'], labelled=truth[:, 2] > 0)
 
-    Poses of less presence do not count.
+
+def found(poses, people):
+    """Which annotated persons the merged people find, each of them one at most."""
+    kept, _ = merged(poses)
+    similar = np.array([alike(poses['keypoints'][kept], ann) for ann in people])
+    taken = np.zeros(len(people), bool)
+    for column in similar.T:  # best score first
+        column = np.where(taken, 0, column)
+        if len(column) and column.max() >= FOUND:
+            taken[column.argmax()] = True
+    return taken
+
+
+def average_precision(tests, poses):
+    """COCO's AP of the merged people."""
+    results = []
+    for image_id, each in zip(tests.ids, poses):
+        for i, score in zip(merged(each)[0], merged(each)[1][merged(each)[0]]):
+            row = np.column_stack([each['keypoints'][i], each['keypoint_scores'][i]])
+            results.append(
+                dict(
+                    image_id=image_id,
+                    category_id=1,
+                    keypoints=row.ravel().tolist(),
+                    score=float(score),
+                )
+            )
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(tests.coco, tests.coco.loadRes(results), 'keypoints')
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return float(evaluation.stats[0])
+
+
+def found_by_one_box(tests, poses):
+    """Of the boxes of real pairs: which find both people by two poses."""
+    both = []
+    for people, ious, each in zip(tests.people, tests.ious, poses):
+        shown = each.get('presence', each['lambdas'] * 0 + 1)
+        shown = shown >= MERGE_DEFAULTS['presence_thr']
+        for own, other in np.argwhere(ious > PAIR):
+            rows = each['keypoints'][(each['box_indices'] == own) & shown]
+            first, second = (alike(rows, people[i]) >= FOUND for i in (own, other))
+            distinct = ~np.eye(len(rows), dtype=bool)
+            both.append((first[:, None] & second & distinct).any())
+    return both
+
+
+def figures(args, cfg, checkpoint, name):
+    """All figures of a network on the photographs of a file.
 
     Returns:
-        dict: ``boxes``, each of a pair twice; ``reached``, of whom both are found;
-        ``both``, by two poses; ``own first``, ``other first``: whom λ = 0 finds.
+        dict: shares in 0 … 1, and how many there are of each.
     """
-    names = ['boxes', 'reached', 'both', 'own first', 'other first']
-    counts = dict.fromkeys(names, 0)
-    owners = people.owners(model.images, model.boxes)
-    poses_of = {}
-    for i, ann in enumerate(owners):
-        if ann:
-            poses_of[ann['id']] = model.keypoints[i]
-            if model.presence is not None:
-                shown = model.presence[i] >= presence
-                poses_of[ann['id']] = model.keypoints[i][shown]
-    for anns in people.by_image.values():
-        boxes = annotated_boxes(anns)
-        for i, j in np.argwhere(np.triu(box_iou(boxes, boxes) > low, 1)):
-            for own, other in ((anns[i], anns[j]), (anns[j], anns[i])):
-                if own['id'] in poses_of:
-                    _count(counts, poses_of[own['id']], own, other, model)
-    return counts
-
-
-def _count(counts, poses, own, other, model):
-    alike = np.array([similarity(poses, ann, model) for ann in (own, other)])
-    found = alike >= FOUND
-    first, second = found
-    counts['boxes'] += 1
-    counts['reached'] += bool(first.any() and second.any())
-    counts['both'] += bool(
-        (first[:, None] & second & ~np.eye(len(poses), dtype=bool)).any()
+    model = init_model(cfg, str(checkpoint), device=args.device)
+    images = args.data / 'images'
+    tests = TestSet(args.out / f'{name}.json', images)
+    poses = tests.poses(model)
+    taken = [found(each, people) for each, people in zip(poses, tests.people)]
+    crowded = [i for i, ious in enumerate(tests.ious) if (ious > CROWDED).any()]
+    lone = [i for i, people in enumerate(tests.people) if len(people) == 1]
+    pairs = [(ious > PAIR).any(axis=1) for ious in tests.ious]
+    result = dict(
+        persons=sum(map(len, taken)),
+        AP=average_precision(tests, poses),
+        crowded_AR50=share([taken[i] for i in crowded]),
+        crowded_images=len(crowded),
+        both=share([found_by_one_box(tests, poses)]),
+        pair_boxes=int(sum((ious > PAIR).sum() for ious in tests.ious)),
+        lone_twice=share([[len(merged(poses[i])[0]) > 1 for i in lone]]),
+        lone=len(lone),
+        pair_people=share([t[p] for t, p in zip(taken, pairs)]),
     )
-    best = alike[:, 0].argmax()
-    if found[best, 0]:
-        counts[('own first', 'other first')[best]] += 1
+    detected = detections(args, tests, name)
+    for threshold in BOX_NMS:
+        boxes = [b[box_nms(b[:, :4], b[:, 4], threshold)] for b in detected]
+        seen = tests.poses(model, boxes)
+        taken = [found(each, people) for each, people in zip(seen, tests.people)]
+        people = share([t[p] for t, p in zip(taken, pairs)])
+        result[f'detected_{threshold}'] = people
+        result[f'detected_AP_{threshold}'] = average_precision(tests, seen)
+    folder = args.out / f'{name}_pairs'
+    pasted = TestSet(folder / 'annotations.json', folder / 'images')
+    front = [boxes[[in_front(p)]] for p, boxes in zip(pasted.people, pasted.boxes)]
+    seen = pasted.poses(model, front)
+    taken = [found(each, people) for each, people in zip(seen, pasted.people)]
+    return dict(result, front_AR50=share(taken), pasted=len(front))
 
 
-def lone_persons(people, model, presence=MERGE_DEFAULTS['presence_thr']):
-    """Persons alone in their image: how many get more than one pose in the demo."""
-    lone = {i for i, anns in people.by_image.items() if len(anns) == 1}
-    kept = np.array([image in lone for image in model.images])
-    drawn = rows_by_key(
-        person['image_id']
-        for person in model.results(kept=kept)
-        if person.get('presence', 1) >= presence
-    )
-    twice = sum(len(rows) > 1 for rows in drawn.values())
-    return dict(persons=len(lone), twice=twice)
+def in_front(people):
+    return [ann['in_front'] for ann in people].index(True)
 
 
-def write_figures(args, name):
-    """Test a run and write its figures beside its checkpoint."""
-    path = args.out / name / 'figures.json'
-    path.write_text(json.dumps(test(args, name)))
+def share(parts):
+    values = np.concatenate([np.asarray(part, bool) for part in parts] or [[]])
+    return float(values.mean()) if len(values) else 0.0
+
+
+def detections(args, tests, name):
+    """Boxes of RTMDet-nano: left, top, right, bottom, score, of each image."""
+    path = args.out / f'{name}_detections.json'
+    if not path.exists():
+        import mmpose
+        from mmdet.apis import inference_detector, init_detector
+        from mmengine.config import Config
+        from mmengine.registry import init_default_scope
+
+        cfg = Config.fromfile(f'{mmpose.__path__[0]}/{DETECTOR}')
+        cfg.model.test_cfg.nms.iou_threshold = max(BOX_NMS)
+        weights = args.weights / 'rtmdet_nano_person.pth'
+        detector = init_detector(cfg, str(weights), device=args.device)
+        rows = []
+        for image in tests.paths:
+            boxes = inference_detector(detector, image).pred_instances.cpu().numpy()
+            boxes = boxes[boxes.scores > 0.3]
+            rows.append(np.column_stack([boxes.bboxes, boxes.scores]).tolist())
+        path.write_text(json.dumps(rows))
+        init_default_scope('mmpose')
+    rows = json.loads(path.read_text())
+    return [np.array(row, float).reshape(-1, 5) for row in rows]
+
+
+def weight_evidence(args, cfg, checkpoint):
+    """A checkpoint with what the poses tell of a second person weighted in.
+
+    A logistic regression on the held out photographs and pasted pairs, which count
+    alike: is the pose of λ = 1 somebody whom λ = 0 does not find? The bias is set so
+    that 2 % of the lone persons held out are drawn twice at the shipped threshold.
+    """
+    ready = checkpoint.with_name('with_evidence.pth')
+    model = init_model(cfg, str(checkpoint), device=args.device)
+    folder = args.out / 'held_out_pairs'
+    rows, targets, weights, lone = [], [], [], []
+    for ann_file, images in (
+        (args.out / 'held_out.json', args.data / 'images'),
+        (folder / 'annotations.json', folder / 'images'),
+    ):
+        tests = TestSet(ann_file, images)
+        start = len(rows)
+        for people, each in zip(tests.people, tests.poses(model)):
+            for box in np.unique(each['box_indices']):
+                chosen = each['box_indices'] == box
+                told, new = evidence_of({k: v[chosen] for k, v in each.items()}, people)
+                rows.append(told)
+                targets.append(new)
+                if len(people) == 1:
+                    lone.append(told)
+        weights += [1 / (len(rows) - start)] * (len(rows) - start)
+    fitted = logistic_regression(np.array(rows), np.array(targets), np.array(weights))
+    logits = np.array(lone) @ fitted
+    threshold = MERGE_DEFAULTS['presence_thr']
+    fitted[-1] += np.log(threshold / (1 - threshold))
+    fitted[-1] -= np.quantile(logits, 1 - LONE_TWICE)
+    model.head.presence.evidence.copy_(torch.from_numpy(fitted))
+    meta = dict(dataset_meta=model.dataset_meta)
+    state = {key: value.cpu() for key, value in model.state_dict().items()}
+    save_checkpoint(dict(meta=meta, state_dict=state), str(ready))
+    return ready
+
+
+def evidence_of(poses, people):
+    """What the two poses of a box tell (4,), and whether the second is a new person."""
+    extent = poses['bboxes'][0, 2:] - poses['bboxes'][0, :2]
+    width, height = max(extent[0], extent[1] * 0.75), max(extent[1], extent[0] / 0.75)
+    told = pose_evidence(
+        poses['keypoints'], poses['keypoint_scores'], poses['lambdas'], width * height
+    )[:, 1]
+    presence = np.clip(poses['presence'][1].astype(float), 1e-6, 1 - 1e-6)
+    similar = np.array([alike(poses['keypoints'], ann) for ann in people])
+    similar[similar[:, 0].argmax(), 1] = 0  # the person of λ = 0
+    row = [np.log(presence / (1 - presence)), *told, 1]
+    return row, similar[:, 1].max() >= FOUND
+
+
+def logistic_regression(rows, targets, weights, steps=30, ridge=1e-3):
+    """Weights (F,) of the features, by Newton's method."""
+    weights = weights / weights.sum()
+    fitted = np.zeros(rows.shape[1])
+    for _ in range(steps):
+        p = 1 / (1 + np.exp(-rows @ fitted))
+        gradient = rows.T @ (weights * (p - targets)) + ridge * fitted
+        hessian = (rows.T * (weights * p * (1 - p))) @ rows
+        fitted -= np.linalg.solve(hessian + ridge * np.eye(len(fitted)), gradient)
+    return fitted
+
+
+COLUMNS = {
+    'AP': 'everybody, AP',
+    'crowded_AR50': 'images with boxes over IoU 0.5, AR50',
+    'both': 'boxes of real pairs, both people by two poses',
+    'lone_twice': 'lone persons, drawn twice',
+    'front_AR50': "pasted pairs, front person's box, AR50",
+    'detected_0.6': 'RTMDet-nano, box NMS 0.6: people of real pairs',
+    'detected_0.45': 'box NMS 0.45',
+}
+
+
+def table(runs):
+    """A row a network, on the test photographs, per cent."""
+    lines = ['| network | ' + ' | '.join(COLUMNS.values()) + ' |']
+    lines.append('| --- |' + ' ---: |' * len(COLUMNS))
+    for name, line in runs.items():
+        cells = [f'{100 * line["test"][key]:.1f}' for key in COLUMNS]
+        lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+def choose(runs):
+    """Which seed of MIPNet is the better one, on the photographs held out."""
+    seeds = {n: r['held_out']['both'] for n, r in runs.items() if 'mipnet' in n}
+    if not seeds:
+        return ''
+    best = max(seeds, key=seeds.get)
+    held = ', '.join(f'{name} {100 * value:.1f}' for name, value in seeds.items())
+    return f'\nHeld out, both people of real pairs: {held}. Chosen: {best}.\n'

@@ -70,9 +70,8 @@ class Presence(BaseModule):
     ) -> np.ndarray:
         """Probability (L,) that there is such a person; it is 1 for λ = 0.
 
-        The sigmoid of ``evidence`` times: the logit of the trained layer, the mean
-        score of the pose over that of the pose of the smallest λ (at most 2), the OKS
-        of the two, and 1. By default the trained layer alone counts.
+        The sigmoid of ``evidence`` times the logit of the trained layer, the two of
+        :func:`pose_evidence`, and 1. By default the trained layer alone counts.
 
         Args:
             logits (np.ndarray): (L,).
@@ -81,12 +80,28 @@ class Presence(BaseModule):
             lambdas (np.ndarray): (L,).
             input_size (tuple[int, int]): Width and height of the crop.
         """
-        first = np.argmin(lambdas)
-        ratio = scores.mean(axis=1) / max(scores[first].mean(), 1e-6)
-        ratio = ratio.clip(0, 2)
         area = np.prod(input_size) / MARGIN**2
-        sigmas = np.full(keypoints.shape[1], SIGMA)
-        alike = oks(keypoints, keypoints[first], area, sigmas)
-        told = np.stack([logits, ratio, alike, np.ones_like(ratio)])
+        told = pose_evidence(keypoints, scores, lambdas, area)
+        told = np.stack([logits, *told, np.ones_like(logits)])
         logits = self.evidence.cpu().numpy() @ told
         return np.where(lambdas > 0, expit(logits), 1).astype(np.float32)
+
+
+def pose_evidence(
+    keypoints: np.ndarray, scores: np.ndarray, lambdas: np.ndarray, area: float
+) -> np.ndarray:
+    """What the poses of a box tell of a second person, (2, L).
+
+    The mean score of each pose over that of the pose of the smallest λ, at most 2, and
+    the OKS of the two.
+
+    Args:
+        keypoints (np.ndarray): (L, K, 2), in pixels.
+        scores (np.ndarray): of the keypoints, (L, K).
+        lambdas (np.ndarray): (L,).
+        area (float): of the box in square pixels.
+    """
+    first = np.argmin(lambdas)
+    ratio = scores.mean(axis=1) / max(scores[first].mean(), 1e-6)
+    alike = oks(keypoints, keypoints[first], area, np.full(keypoints.shape[1], SIGMA))
+    return np.stack([ratio.clip(0, 2), alike])

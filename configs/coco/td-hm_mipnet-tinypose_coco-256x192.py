@@ -1,0 +1,60 @@
+# The network behind `mipnet demo`: PP-TinyPose with MIMBs. The stock layers stay as
+# they are, so λ = 0 is PP-TinyPose's answer.
+#     load_from: the weights of td-hm_tinypose_coco-256x192.py
+_base_ = ['./td-hm_tinypose_coco-256x192.py']
+custom_imports = dict(imports=['mipnet_mmpose'])
+
+num_instances = 2
+load_from = 'tinypose_256x192.pth'
+
+# hooks
+custom_hooks = [
+    dict(type='MIPNetCheckHook'),
+    dict(type='FreezeStockHook'),
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=1e-3),
+]
+
+# model settings
+stages = [f'stage1.{i}' for i in range(4)] + [f'stage2.{i}' for i in range(2)]
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='MIMBBackbone',
+        backbone=_base_.model.backbone,
+        insert=[
+            *[dict(module=stage, position='before') for stage in stages],
+            dict(module='head_layer', position='before'),
+            dict(module='head_layer', position='after'),
+        ],
+        num_instances=num_instances,
+        init='identity',
+        bypass_primary=True,
+    ),
+    head=dict(
+        _delete_=True,
+        type='MIPNetHead',
+        head=_base_.model.head,
+        presence=dict(),
+        instance_rule='unanswered',
+    ),
+)
+
+# data loaders
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='MultiInstanceDataset',
+        dataset=dict(_base_.train_dataloader.dataset, pipeline=[]),
+        pipeline=_base_.train_dataloader.dataset.pipeline,
+        num_instances=num_instances,
+        paste_people=dict(prob=0.6),
+    )
+)
+
+# evaluators
+val_evaluator = dict(
+    _delete_=True,
+    type='MultiInstanceCocoMetric',
+    ann_file=_base_.val_evaluator.ann_file,
+)
+test_evaluator = val_evaluator
