@@ -64,10 +64,9 @@ def merge_poses(
         ValueError: where the numbers of keypoints and of sigmas differ.
         TypeError: where a setting is unknown.
     """
-    unknown = sorted(set(settings) - set(MERGE_DEFAULTS))
-    if unknown:
-        raise TypeError(f'unknown settings {unknown}, known are {[*MERGE_DEFAULTS]}')
     settings = dict(MERGE_DEFAULTS, **settings)
+    presence_thr = settings.pop('presence_thr')
+    suppression = {name: settings.pop(name) for name in ('nms_mode', 'nms_thr')}
     sigmas = COCO_SIGMAS if sigmas is None else np.asarray(sigmas)
     if keypoints.shape[1] != len(sigmas):
         raise ValueError(
@@ -75,31 +74,21 @@ def merge_poses(
             f'dataset has {len(sigmas)} sigmas: they must be as many'
         )
     scores = score_poses(
-        keypoint_scores,
-        bbox_scores,
-        lambdas,
-        settings['score_mode'],
-        settings['keypoint_score_thr'],
-        settings['score_decay'],
-        presence,
+        keypoint_scores, bbox_scores, lambdas, presence=presence, **settings
     )
     finite = np.isfinite(keypoints).all(axis=(1, 2)) & np.isfinite(scores)
+    finite &= np.isfinite(keypoint_scores).all(axis=1)
     if not finite.all():
         warnings.warn(
             f'{(~finite).sum()} of {len(finite)} poses are not finite and are left out',
             stacklevel=2,
         )
     scores = np.where(finite, scores, np.nan)
-    if presence is not None and settings['nms_mode'] != 'none':
-        finite &= presence >= settings['presence_thr']
+    if presence is not None and suppression['nms_mode'] != 'none':
+        finite &= presence >= presence_thr
     left = np.flatnonzero(finite)
     kept = suppress_poses(
-        keypoints[left],
-        scores[left],
-        areas[left],
-        sigmas,
-        settings['nms_mode'],
-        settings['nms_thr'],
+        keypoints[left], scores[left], areas[left], sigmas, **suppression
     )
     return left[kept], scores
 

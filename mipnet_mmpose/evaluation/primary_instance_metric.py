@@ -1,12 +1,8 @@
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
 from mmpose.registry import METRICS
-
-from .ground_truth import check_metric
-from .pad_results import pad_results
 
 
 @METRICS.register_module()
@@ -35,7 +31,6 @@ class PrimaryInstanceMetric(BaseMetric):
         self.metric = METRICS.build(metric)
         super().__init__(self.metric.collect_device, self.metric.prefix)
         self.results = self.metric.results
-        self._has_told = False
 
     @property
     def dataset_meta(self) -> Optional[dict]:
@@ -45,39 +40,28 @@ class PrimaryInstanceMetric(BaseMetric):
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
         self.metric.dataset_meta = dataset_meta
-        check_metric(self.metric)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Hand the stock metric the samples with the pose of λ = 0 alone."""
-        self.metric.process(data_batch, [self._primary(s) for s in data_samples])
+        self.metric.process(data_batch, [_primary(s) for s in data_samples])
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """As the stock metric."""
         return self.metric.compute_metrics(results)
 
-    def evaluate(self, size: int) -> Dict[str, float]:
+    def evaluate(self, size: int) -> dict[str, float]:
         """As the stock metric."""
-        pad_results(self.metric.results, size)
         return self.metric.evaluate(size)
 
-    def _primary(self, sample: dict) -> dict:
-        poses = dict(sample['pred_instances'])  # of all λ, see SeveralPoses
-        if 'lambdas' not in poses:  # a stock model's one pose
-            return sample
-        lambdas = np.asarray(poses['lambdas'])
-        row = int(np.argmax(lambdas == 0))
-        if lambdas[row] != 0:
-            raise ValueError(
-                'val_evaluator / test_evaluator: PrimaryInstanceMetric takes the pose '
-                'of lambda = 0, but the model answers lambda = '
-                f'{", ".join(f"{value:g}" for value in lambdas)}: add 0 to '
-                'the lambdas of model.neck or model.backbone'
-            )
-        if len(lambdas) > 1 and not self._has_told:
-            self._has_told = True
-            print_log(
-                f'{type(self.metric).__name__} takes one pose per box: lambda = 0',
-                'current',
-            )
-        poses = {key: value[row : row + 1] for key, value in poses.items()}
-        return dict(sample, pred_instances=poses)
+
+def _primary(sample: dict) -> dict:
+    poses = sample['pred_instances']
+    if 'lambdas' not in poses:  # a stock model's one pose
+        return sample
+    rows = np.flatnonzero(np.asarray(poses['lambdas']) == 0)[:1]
+    if not len(rows):
+        raise ValueError(
+            'PrimaryInstanceMetric takes the pose of lambda = 0, but the model answers '
+            f'lambda = {list(poses["lambdas"])}: add 0 in use_lambdas'
+        )
+    return dict(sample, pred_instances={k: v[rows] for k, v in poses.items()})

@@ -56,7 +56,7 @@ def test_one_instance_writes_what_the_stock_metric_writes(
     ]
     cfg = dict(ann_file=ann_file)
     stock = write(samples, tmp_path / 'stock', type='PoseTrack18Metric', **cfg)
-    cfg.update(type='MultiInstancePoseTrack18Metric', num_instances=1)
+    cfg.update(type='MultiInstancePoseTrack18Metric')
     assert list(stock) == ['a.json', 'b.json']
     assert write(samples, tmp_path / 'ours', **cfg) == stock
 
@@ -71,7 +71,7 @@ def test_each_lambda_is_evaluated_on_its_own_files(pairs, ann_file, monkeypatch)
         MultiInstancePoseTrack18Metric, '_do_python_keypoint_eval', count
     )
     metric = METRICS.build(
-        dict(type='MultiInstancePoseTrack18Metric', ann_file=ann_file)
+        dict(type='MultiInstancePoseTrack18Metric', ann_file=ann_file, per_lambda=True)
     )
     metric.dataset_meta = dict(METAINFO)
     metric.process([], one_box_per_pair(pairs))
