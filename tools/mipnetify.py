@@ -1,8 +1,9 @@
 """Write the short config that makes a MIPNet of a stock top-down config.
 
 The new config inherits CONFIG and changes what a MIPNet needs changed: the MIMBs, the
-head, the training dataset and the evaluators. Everything else stays as it is in CONFIG.
-Nothing is downloaded. The path of the new config is printed.
+head, the training dataset and the evaluators; with --load-from also the schedule.
+Everything else stays as it is in CONFIG. Nothing is downloaded. The path of the new
+config is printed.
 """
 
 import argparse
@@ -12,139 +13,101 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import mipnet_mmpose  # noqa: F401 (before mmpose.models)
 
-# isort: split
-from mmengine.config import Config
-
-from mipnet_mmpose.mipnetify import mipnet_changes
-from mipnet_mmpose.mipnetify.config_text import config_text
-from mipnet_mmpose.mipnetify.places import MIMB_PLACES, parse_place
-from mipnet_mmpose.mmpose_files import STOCK_CONFIGS
-from mipnet_mmpose.whole_files import write_text
+class Help(
+    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
+):
+    """Defaults behind each argument, the description as it is."""
 
 
 def parse_args(argv):
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='mipnet mipnetify',
+        description=__doc__,
+        formatter_class=Help,
+        argument_default=argparse.SUPPRESS,  # what is not given is not passed on
     )
-    parser.add_argument(
-        'config', nargs='?', help="a path, or 'mmpose::PATH' for a config of MMPose's"
-    )
-    parser.add_argument(
-        '-o', '--out', type=Path, help='default: mipnet_<CONFIG> in this folder'
-    )
-    parser.add_argument(
-        '--num-instances', type=int, default=2, metavar='N', help='poses per box'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    flag = dict(action='store_true', default=argparse.SUPPRESS)
+    add('config', nargs='?', help="a path, the name of one of MMPose's or mmpose::PATH")
+    add('-o', '--out', type=Path, help='default: mipnet_<CONFIG> in this folder')
+    add('--num-instances', type=int, metavar='N', default=2, help='poses per box')
+    add(
         '--where',
         choices=['neck', 'backbone'],
         default='neck',
-        help='MIMBs behind the backbone (default), or inside it as in the paper',
+        help='MIMBs behind the backbone, or inside it as in the paper',
     )
-    parser.add_argument(
+    add(
         '--insert',
         nargs='+',
         metavar='PATH:before|PATH:after',
         help='submodules of the backbone to put MIMBs at, instead of the default ones',
     )
-    parser.add_argument(
+    add('--reduction', type=int, default=4, help='of the MIMBs')
+    add(
         '--init',
         choices=['paper', 'identity'],
         help='identity starts with every gate at 1, as a trained stock model wants it; '
         'default: identity with --load-from, else paper',
     )
-    parser.add_argument(
+    add(
         '--load-from',
         metavar='CKPT',
-        help='checkpoint of the stock model',
+        help='checkpoint of the stock model, which is fine-tuned for 20 epochs, its '
+        'layers at a tenth of the learning rate',
     )
-    parser.add_argument(
-        '--freeze', action='store_true', help='train the MIMBs alone, not that model'
-    )
-    parser.add_argument(
-        '--presence', action='store_true', help='learn whether there is a second person'
-    )
-    parser.add_argument(
-        '--paste-people',
-        action='store_true',
-        help='paste people onto each other in training; the data need masks',
-    )
-    parser.add_argument(
-        '--list', action='store_true', help='print the default places and stop'
-    )
-    args = parser.parse_args(argv)
-    if args.config is None and not args.list:
+    add('--freeze', **flag, help='train the MIMBs alone, not the stock layers')
+    add('--presence', **flag, help='learn whether there is a second person')
+    add('--paste-people', **flag, help='paste people onto each other, by their masks')
+    add('--list', **flag, help='print the default places and stop')
+    args = vars(parser.parse_args(argv))
+    if 'config' not in args and 'list' not in args:
         parser.error('CONFIG is missing')
     return args
 
 
-def print_places():
-    width = max(map(len, MIMB_PLACES))
+def print_places(places):
     print(
         'Default places of --where backbone, also of the classes that inherit from\n'
         'these. {1/2} is the submodule half-way down.\n'
     )
-    for family, places in MIMB_PLACES.items():
-        print(f'{family:{width}}  {"  ".join(places)}')
-
-
-def find_stock(config, out):
-    """The file of CONFIG, and how a config at ``out`` names it."""
-    if config.startswith('mmpose::'):
-        path, name = STOCK_CONFIGS / config[len('mmpose::') :], config
-    else:
-        path = Path(config).resolve()
-        name = Path(os.path.relpath(path, out.resolve().parent)).as_posix()
-        if STOCK_CONFIGS in path.parents:
-            name = f'mmpose::{path.relative_to(STOCK_CONFIGS).as_posix()}'
-    if not path.is_file():
-        raise ValueError(f'CONFIG {config} does not exist')
-    if path == out.resolve():
-        raise ValueError(f'OUT {out} is CONFIG itself')
-    return path, name
-
-
-def load(config, path):
-    try:
-        new_style = Config._is_lazy_import(str(path))
-        cfg = None if new_style else Config.fromfile(path)
-    except Exception as error:  # a config is a program
-        raise ValueError(f'CONFIG {config} cannot be loaded: {error}') from error
-    if new_style:
-        raise ValueError(
-            f'CONFIG {config} is written in the style of read_base(), which a config '
-            "with _base_ cannot inherit: take MMPose's config of the same name, "
-            "'mmpose::...'"
-        )
-    return cfg
+    for family, names in places.items():
+        print(f'{family:{max(map(len, places))}}  {"  ".join(names)}')
 
 
 def main(argv=None):
     args = parse_args(argv)
-    if args.list:
-        return print_places()
-    stem = Path(args.config.split('::')[-1]).stem
-    out = args.out or Path(f'mipnet_{stem}.py')
-    if out.suffix != '.py':
-        sys.exit(f'mipnetify: OUT {out} must end in .py')
+    import mipnet_mmpose  # noqa: F401 (before mmpose.models)
+
+    # isort: split
+    from mmengine.config import Config
+
+    from mipnet_mmpose import mipnetify
+    from mipnet_mmpose.mmpose_files import STOCK_CONFIGS, find_config
+    from mipnet_mmpose.whole_files import write_text
+
+    if args.pop('list', False):
+        return print_places(mipnetify.MIMB_PLACES)
+    name = args.pop('config')
     try:
-        path, name = find_stock(args.config, out)
-        changes = mipnet_changes(
-            load(args.config, path),
-            num_instances=args.num_instances,
-            where=args.where,
-            insert=args.insert and [parse_place(place) for place in args.insert],
-            init=args.init,
-            load_from=args.load_from,
-            freeze=args.freeze,
-            presence=args.presence,
-            paste_people=args.paste_people,
-        )
-    except (ValueError, ImportError) as error:
+        stock = find_config(name)
+        out = args.pop('out', Path(f'mipnet_{stock.stem}.py'))
+        if stock == out.resolve():
+            raise ValueError(f'OUT {out} is CONFIG itself')
+        if Config._is_lazy_import(str(stock)):
+            raise ValueError(
+                f'CONFIG {name} is written with read_base(); take mmpose::'
+            )
+        if 'insert' in args:
+            args['insert'] = [mipnetify.parse_place(place) for place in args['insert']]
+        changes = mipnetify.mipnet_changes(Config.fromfile(stock), **args)
+    except Exception as error:  # a config is a program
         sys.exit(f'mipnetify: {error}')
-    text = config_text(name, changes)
+    base = os.path.relpath(stock, out.resolve().parent)
+    if STOCK_CONFIGS in stock.parents:
+        base = f'mmpose::{stock.relative_to(STOCK_CONFIGS)}'
+    text = mipnetify.config_text(Path(base).as_posix(), changes)
     if out.is_file() and out.read_text() != text:
         sys.exit(f'mipnetify: OUT {out} is there already and is another config')
     write_text(out, text)

@@ -1,15 +1,13 @@
 """Where MIMBs go in each family of backbones, unless a person says otherwise."""
 
 import re
-from fractions import Fraction
-from typing import Dict, List, Tuple
 
 from torch import nn
 
 # HRNet and ResNet are the paper's. The others follow them: about the last third of the
 # network runs once per instance, and every stage that gives an output sees λ.
 # {1/2} is the number of the submodule half-way down those of that name.
-MIMB_PLACES: Dict[str, Tuple[str, ...]] = {
+MIMB_PLACES: dict[str, tuple[str, ...]] = {
     'AlexNet': ('features.{1/2}:before', 'features.{3/4}:before'),
     'CPM': ('stem:after', 'middle:after'),
     'CSPDarknet': ('stage3:before', 'stage4:before'),
@@ -34,30 +32,24 @@ MIMB_PLACES: Dict[str, Tuple[str, ...]] = {
 
 
 def parse_place(place: str) -> dict:
-    """``'stage4:before'`` → ``dict(module='stage4', position='before')``.
-
-    Raises:
-        ValueError: where it is not ``PATH:before`` or ``PATH:after``.
-    """
+    """``'stage4:before'`` → ``dict(module='stage4', position='before')``."""
     module, _, position = place.rpartition(':')
     if not module or position not in ('before', 'after'):
         raise ValueError(f'insert: {place!r} is not PATH:before or PATH:after')
     return dict(module=module, position=position)
 
 
-def default_places(backbone: nn.Module) -> List[dict]:
+def default_places(backbone: nn.Module) -> list[dict]:
     """The places for a stock backbone, as ``MIMBBackbone(insert=...)`` takes them.
 
     Raises:
         ValueError: where neither its class nor a parent of it is in the table.
     """
+    names = [name for name, _ in backbone.named_modules()]
     for family in type(backbone).__mro__:
         if family.__name__ in MIMB_PLACES:
-            places = map(parse_place, MIMB_PLACES[family.__name__])
-            return [
-                dict(place, module=_numbered(place['module'], backbone))
-                for place in places
-            ]
+            places = MIMB_PLACES[family.__name__]
+            return [parse_place(_numbered(place, names)) for place in places]
     children = ', '.join(name for name, _ in backbone.named_children())
     raise ValueError(
         f'model.backbone: there is no default place for MIMBs in '
@@ -65,12 +57,10 @@ def default_places(backbone: nn.Module) -> List[dict]:
     )
 
 
-def _numbered(path: str, backbone: nn.Module) -> str:
-    match = re.fullmatch(r'(.+)\{(.+)\}', path)
+def _numbered(place: str, names: list[str]) -> str:
+    match = re.fullmatch(r'(.+)\{(\d)/(\d)\}(.+)', place)
     if match is None:
-        return path
-    prefix = match[1]
-    rests = [name[len(prefix) :] for name, _ in backbone.named_modules()
-             if name.startswith(prefix)]  # fmt: skip
-    numbers = sorted(int(rest) for rest in rests if rest.isdigit())
-    return f'{prefix}{numbers[int(Fraction(match[2]) * len(numbers))]}'
+        return place
+    before, part, whole, after = match.groups()
+    siblings = [n for n in names if re.fullmatch(re.escape(before) + r'\d+', n)]
+    return siblings[int(part) * len(siblings) // int(whole)] + after
