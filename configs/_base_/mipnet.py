@@ -4,7 +4,7 @@
 #     --cfg-options test_dataloader.dataset.bbox_file=None
 custom_imports = dict(imports=['mipnet_mmpose'])
 
-# instances per box; loss and metric find them by themselves
+# instances per box
 num_instances = 2
 
 # model settings
@@ -41,10 +41,4 @@ random_bbox_transform = dict(
 mipnet_dataset = dict(type='MultiInstanceDataset', num_instances=num_instances)
 
 # evaluators
-mipnet_metric = dict(
-    type='MultiInstanceCocoMetric',
-    keypoint_score_thr=0.2,
-    score_decay=0.5,
-    nms_mode='oks_nms',
-    nms_thr=0.9,
-)
+mipnet_metric = dict(type='MultiInstanceCocoMetric')

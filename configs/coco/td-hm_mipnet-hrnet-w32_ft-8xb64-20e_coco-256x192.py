@@ -6,13 +6,16 @@ load_from = 'https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_h
 # runtime
 train_cfg = dict(max_epochs=20, val_interval=5)
 
-# optimizer
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
+# optimizer; the stock layers are trained already
+optim_wrapper = dict(
+    optimizer=dict(lr=5e-5),
+    paramwise_cfg=dict(custom_keys=dict(mimbs=dict(lr_mult=10))),
+)
 
 # learning policy
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=500, start_factor=0.001, by_epoch=False),
-    dict(type='MultiStepLR', end=20, milestones=[14, 18], gamma=0.1, by_epoch=True),
+    dict(type='MultiStepLR', end=20, milestones=[16, 19], gamma=0.1, by_epoch=True),
 ]
 
 # model settings

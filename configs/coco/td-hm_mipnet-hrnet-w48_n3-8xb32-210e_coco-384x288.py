@@ -4,10 +4,7 @@ _base_ = ['./td-hm_mipnet-hrnet-w48_8xb32-210e_coco-384x288.py']
 num_instances = 3
 
 # model settings
-model = dict(
-    backbone=dict(num_instances=num_instances),
-    head=dict(num_instances=num_instances),
-)
+model = dict(backbone=dict(num_instances=num_instances))
 
 # data loaders
 train_dataloader = dict(dataset=dict(num_instances=num_instances))

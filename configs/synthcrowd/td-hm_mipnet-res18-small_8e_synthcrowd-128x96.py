@@ -16,12 +16,7 @@ model = dict(
         num_instances=num_instances,
         init='identity',
     ),
-    head=dict(
-        _delete_=True,
-        type='MIPNetHead',
-        num_instances=num_instances,
-        head=_base_.model.head,
-    ),
+    head=dict(_delete_=True, type='MIPNetHead', head=_base_.model.head),
 )
 
 # data loaders
