@@ -1,16 +1,15 @@
-from typing import Any, Iterator, List, Optional, Sequence
+from collections import defaultdict
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
-import numpy as np
-from mmengine.dataset import BaseDataset, Compose
-from mmengine.dist import get_world_size
+from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from mmpose.datasets.transforms import GenerateTarget
 from mmpose.registry import DATASETS
 
-from .dataset_files import check_config_files, name_unreadable
-from .paste_people import PastePeople, insert_behind_loading
-from .sibling_pipeline import KeypointsMoved, SiblingPipeline
-from .siblings import SiblingIndex
+from .donors import Donors, Source
+from .paste_people import PastePeople, find_loading
+from .sibling_pipeline import SiblingPipeline
+from .siblings import Persons, SiblingIndex, read_persons
 from .transforms import GenerateMultiInstanceTarget
 
 
@@ -22,11 +21,11 @@ class MultiInstanceDataset:
     dataset is built as it is but for two things: ``GenerateTarget`` in its
     pipeline becomes :class:`GenerateMultiInstanceTarget`, and the keypoints of
     the siblings go through the pipeline with each sample, see
-    :class:`SiblingPipeline`. Their index is built once, in the main process
-    (with several ranks in each, and then kept once for all ranks of a machine),
-    from the samples the stock dataset holds: a person left out by ``indices`` or
-    ``sample_interval`` is nobody's sibling. A dataset without ``GenerateTarget``
-    in ``test_mode`` is passed through; test data need not be wrapped.
+    :class:`SiblingPipeline`. Their index is built once, in the main process of each
+    rank, from the samples the stock dataset holds: a person left out by ``indices``
+    or ``sample_interval`` is nobody's sibling, and a second annotation of the same
+    person neither. A dataset without ``GenerateTarget`` in ``test_mode`` is passed
+    through; test data need not be wrapped.
 
     Args:
         dataset (dict): Config of the stock dataset.
@@ -40,11 +39,14 @@ class MultiInstanceDataset:
         paste_people (dict, optional): Arguments of :class:`PastePeople`, to paste other
             persons of the data into the images; ``dict()`` for its defaults. Defaults
             to None, for the images as they are.
+        movers (Sequence[str | type]): Transforms of your own that move keypoints, by
+            name or type. Each must do the same to every row of ``keypoints``: the
+            person of the box, then the siblings. Defaults to ().
 
     Raises:
         ValueError: naming the config key, where the dataset cannot be wrapped; or
-            file, id and key, where the annotation file or the ``bbox_file`` cannot be
-            read or would give wrong persons.
+            file and id, where a person has a box that is not finite or another number
+            of keypoints than the first one.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class MultiInstanceDataset:
         min_keypoints: int = 4,
         pipeline: Optional[Sequence[dict]] = None,
         paste_people: Optional[dict] = None,
+        movers: Sequence[Union[str, type]] = (),
     ):
         if num_instances < 1:
             raise ValueError(
@@ -69,15 +72,7 @@ class MultiInstanceDataset:
                     'leave one of them out'
                 )
             dataset = dict(dataset, pipeline=pipeline)
-        check_config_files(dataset, 'dataset')
-        try:
-            self.dataset = DATASETS.build(dataset)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            name_unreadable(dataset, 'dataset')
-            files = ', '.join(_ann_files(dataset))
-            raise ValueError(
-                f'dataset with ann_file={files}: {type(error).__name__}: {error}'
-            ) from error
+        self.dataset = DATASETS.build(dataset)
         self.generates_targets = False
         for part in walk_datasets(self.dataset):
             mode = getattr(part, 'data_mode', 'topdown')
@@ -98,7 +93,9 @@ class MultiInstanceDataset:
         if self.generates_targets and num_instances > 1:
             for part in walk_datasets(self.dataset):
                 if hasattr(part, 'pipeline'):
-                    part.pipeline = SiblingPipeline(part.pipeline.transforms)
+                    part.pipeline = SiblingPipeline(
+                        part.pipeline.transforms, movers=movers
+                    )
 
     def _swap_target_generator(self, pipeline: Compose) -> bool:
         swapped = False
@@ -141,11 +138,12 @@ class MultiInstanceDataset:
                 f'{type(self._with_pipeline).__name__} has no pipeline to switch'
             )
         self._swap_target_generator(pipeline)
-        for transform in self.pipeline.transforms:
+        old = self.pipeline
+        for transform in old.transforms:
             if isinstance(transform, PastePeople):
-                insert_behind_loading(pipeline, transform)
-        if isinstance(self.pipeline, SiblingPipeline):
-            pipeline = SiblingPipeline(pipeline.transforms, self.pipeline.index)
+                transform.insert(pipeline, transform.donors)
+        if isinstance(old, SiblingPipeline):
+            pipeline = SiblingPipeline(pipeline.transforms, old.index, old.movers)
         self._with_pipeline.pipeline = pipeline
 
     @property
@@ -161,113 +159,91 @@ class MultiInstanceDataset:
         if not self.generates_targets or self.sibling_indices:
             return
         parts = list(filter(is_stock, walk_datasets(self.dataset)))
-        indices = [build_sibling_index(part, self.min_keypoints) for part in parts]
+        persons = [read_persons(part, self._paste is not None) for part in parts]
+        indices = [
+            build_sibling_index(part, people, self.min_keypoints)
+            for part, people in zip(parts, persons)
+        ]
         for part, index in zip(parts, indices):
-            if get_world_size() > 1:
-                index.share()
             if isinstance(part.pipeline, SiblingPipeline):
                 part.pipeline.index = index
         if self._paste is not None:
-            self._paste_into_samples(parts, indices)
+            self._paste_into_samples(persons)
         self.sibling_indices = indices
 
-    def _paste_into_samples(
-        self, parts: Sequence[BaseDataset], indices: Sequence[SiblingIndex]
-    ) -> None:
-        """Let each pipeline paste people, right behind the loading of the image."""
-        donors = {}  # datasets of the same persons paste each other's
-        for part, index in zip(parts, indices):
-            kind = part.metainfo['dataset_name']
-            if kind not in donors:
-                alike = [p for p in parts if p.metainfo['dataset_name'] == kind]
-                donors[kind] = self._paste.find_donors(alike)
-                if get_world_size() > 1:
-                    donors[kind].share()
-            index = index if self.num_instances > 1 else None
-            insert_behind_loading(
-                part.pipeline, self._paste.prepare(donors[kind], index)
-            )
+    def _paste_into_samples(self, persons: Sequence[Persons]) -> None:
+        """Let each pipeline that loads an image paste people into it."""
+        sources: Dict[tuple, list] = defaultdict(list)
+        loading = {}
+        for people, (part, *around) in zip(persons, chain_datasets(self.dataset)):
+            before: List = []
+            for holder in (h for h in (part, *around) if hasattr(h, 'pipeline')):
+                pipeline, place = holder.pipeline, find_loading(holder.pipeline)
+                before += pipeline.transforms[:place]
+                if place is not None:
+                    break
+            # datasets of the same keypoints paste each other's persons
+            meta = holder.metainfo
+            kind = meta['dataset_name'], meta['num_keypoints']
+            flip_indices = None if holder is part else meta['flip_indices']
+            sources[kind].append((Source(part, before, flip_indices), people))
+            loading[id(pipeline)] = pipeline, kind
+        donors = {
+            kind: Donors(*zip(*parts), self._paste.min_keypoints)
+            for kind, parts in sources.items()
+        }
+        for pipeline, kind in loading.values():
+            self._paste.insert(pipeline, donors[kind])
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, idx: int) -> Any:
         self.full_init()
-        while True:
-            try:
-                return self.dataset[idx]
-            except KeypointsMoved:
-                continue  # it knows of one more transform that moves keypoints
+        return self.dataset[idx]
 
     def get_data_info(self, idx: int) -> dict:
         """Annotation of a sample, as the stock dataset gives it."""
         return self.dataset.get_data_info(idx)
 
 
-def build_sibling_index(dataset: BaseDataset, min_keypoints: int) -> SiblingIndex:
-    """Read every annotation of a stock dataset once.
-
-    Args:
-        dataset (BaseDataset): A top-down dataset.
-        min_keypoints (int): As for :class:`SiblingIndex`.
-    """
-    keys, centers, keypoints, visible = [], [], [], []
-    for i in range(len(dataset)):
-        info = BaseDataset.get_data_info(dataset, i)
-        _check_person(info, dataset.ann_file, len((keypoints or info['keypoints'])[0]))
-        path = info['img_path']  # of a video several, the person's frame first
-        keys.append(path if isinstance(path, str) else path[0])
-        box = np.reshape(info['bbox'], (2, 2))
-        centers.append(box.mean(axis=0))
-        keypoints.append(info['keypoints'][0, :, :2])
-        visible.append(info['keypoints_visible'][0])
-    index = SiblingIndex(
-        keys,
-        np.array(centers),
-        np.array(keypoints, np.float32),
-        np.array(visible),
-        min_keypoints,
-    )
-    with_sibling = sum(len(index[i][0]) > 0 for i in range(len(index)))
+def build_sibling_index(
+    dataset: Any, persons: Persons, min_keypoints: int
+) -> SiblingIndex:
+    """The index of the siblings in a stock dataset, which is also logged."""
+    index = SiblingIndex(persons, min_keypoints, dataset.metainfo.get('sigmas', ()))
+    with_sibling = sum(len(index.others(i)) > 0 for i in range(len(index)))
+    again = len(index) - len(set(index.identity.tolist()))
     print_log(
         f'{type(dataset).__name__}: {with_sibling} of {len(index)} samples have a '
-        f'sibling with at least {min_keypoints} keypoints in the image',
+        f'sibling with at least {min_keypoints} keypoints in the image; {again} are '
+        'the same person as another one',
         'current',
     )
     return index
 
 
-def _check_person(info: dict, ann_file: str, num_keypoints: int) -> None:
-    problem = None
-    if not np.isfinite(info['bbox']).all():
-        problem = f'the box {info["bbox"].tolist()}'
-    elif info['keypoints'].shape[1] != num_keypoints:
-        num = info['keypoints'].shape[1]
-        problem = f'{num} keypoints, the first one {num_keypoints}'
-    if problem:
-        raise ValueError(
-            f'{ann_file}: the person with id {info.get("id")} has {problem}'
-        )
-
-
-def _ann_files(dataset: dict) -> Iterator[str]:
-    """The annotation files in a config of a dataset or of a wrapper of some."""
-    if 'ann_file' in dataset:
-        yield str(dataset['ann_file'])
-    for part in (dataset.get('dataset'), *dataset.get('datasets', ())):
-        if part:
-            yield from _ann_files(part)
-
-
 def is_stock(dataset: Any) -> bool:
     """Whether it holds samples itself instead of wrapping another dataset."""
-    return not hasattr(dataset, 'datasets') and not hasattr(dataset, 'dataset')
+    return not _inside(dataset)
 
 
 def walk_datasets(dataset: Any) -> Iterator[Any]:
     """A dataset and the datasets inside it, the outer ones first."""
     yield dataset
-    if not is_stock(dataset):
-        inner = dataset.datasets if hasattr(dataset, 'datasets') else [dataset.dataset]
-        for part in inner:
-            yield from walk_datasets(part)
+    for part in _inside(dataset):
+        yield from walk_datasets(part)
+
+
+def chain_datasets(dataset: Any, around: tuple = ()) -> Iterator[Tuple]:
+    """Each stock dataset with those around it, the inner ones first."""
+    if is_stock(dataset):
+        yield (dataset, *around)
+    for part in _inside(dataset):
+        yield from chain_datasets(part, (dataset, *around))
+
+
+def _inside(dataset: Any) -> Sequence:
+    if hasattr(dataset, 'datasets'):
+        return dataset.datasets
+    return [dataset.dataset] if hasattr(dataset, 'dataset') else []

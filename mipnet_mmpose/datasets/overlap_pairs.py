@@ -1,24 +1,32 @@
 """Pairs of overlapping people: one person of a photograph pasted onto another."""
 
 import os
+import re
 from collections import defaultdict
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from ..evaluation.boxes import annotated_boxes, box_iou
-from .cutout import blend, cut_out
-from .masks import has_mask, person_mask
+from .cutout import Cutout
+from .masks import MIN_SHARE, mask_share, person_mask
 
 DONORS = 60  # tried for a person
 MARGIN = 3  # pixels between a donor and the border of its image
 OTHERS_IOU = 0.1  # largest of somebody else's box with one of the pair
+# in the names of keypoints, which are given in lower case with words joined by _
+SIDES = dict(left='right', right='left', l='r', r='l')
+WORDS = re.compile('[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+')
+LETTER = re.compile('(?<![a-z])[lr](?![a-z])')  # a word of its own
+PLACES = re.compile('left|right'), LETTER, re.compile('^[lr]')
 
 
 class PairMaker:
-    """Pairs of persons who fit onto each other, none of them made twice.
+    """Pairs of persons of one category who fit onto each other, none made twice.
+
+    A donor is mirrored only where the names of the keypoints say which become which.
 
     Args:
         data (dict): annotations in COCO's format, with masks.
@@ -50,14 +58,19 @@ class PairMaker:
         self.by_image = defaultdict(list)
         for person in data['annotations']:
             self.by_image[person['image_id']].append(person)
-        self.flip_indices = _flip_indices(data['categories'][0]['keypoints'])
+        self.flip_indices = {
+            category['id']: flip_indices(category.get('keypoints') or ())
+            for category in data['categories']
+        }
         self.people = [
             person
             for people in self.by_image.values()
             for person in people
             if self._fits(person)
         ]
-        self.donors = [person for person in self.people if self._is_whole(person)]
+        self.donors = defaultdict(list)
+        for person in filter(self._is_whole, self.people):
+            self.donors[person['category_id']].append(person)
         if not self.donors:
             raise ValueError(
                 "nobody has a mask ('segmentation'), "
@@ -67,8 +80,10 @@ class PairMaker:
 
     def _fits(self, person):
         return (
-            has_mask(person)
-            and sum(v > 0 for v in person['keypoints'][2::3]) >= self.min_keypoints
+            bool(person.get('bbox'))
+            and mask_share(person, annotated_boxes([person])[0]) >= MIN_SHARE
+            and sum(v > 0 for v in person.get('keypoints', ())[2::3])
+            >= self.min_keypoints
             and person['bbox'][3] >= self.min_height
         )
 
@@ -100,33 +115,43 @@ class PairMaker:
         shape = image['height'], image['width']
         box = annotated_boxes([person])[0]
         own = person_mask(person, shape)
+        donors = self.donors[person['category_id']]
+        if own is None or not donors:
+            return None
         neighbours = [p for p in self.by_image[person['image_id']] if p is not person]
-        neighbours = annotated_boxes(neighbours)
+        neighbours = annotated_boxes([p for p in neighbours if p.get('bbox')])
         for _ in range(DONORS):
-            donor = self.donors[self.rng.integers(len(self.donors))]
-            placed = self._place(donor, box, shape, neighbours)
-            if donor['image_id'] == person['image_id'] or placed is None:
+            donor = donors[self.rng.integers(len(donors))]
+            there = self._place(donor, box, shape, neighbours)
+            if donor['image_id'] == person['image_id'] or there is None:
                 continue
-            factor, corner, flip = placed
-            flip = flip and self.flip_indices is not None
-            sample = _sample(donor, self.flip_indices)
-            cutout = cut_out(sample, self._load(donor), factor, corner, flip, shape)
+            factor, corner, flip = there
+            indices = self.flip_indices.get(donor['category_id'])
+            cutout = Cutout(_sample(donor, indices), flip and indices is not None)
+            placed = cutout.place(factor, corner, shape)
+            if placed is None:
+                continue
             behind = self.rng.random() < 0.5
             masks = np.zeros((2, *shape), bool)
             masks[0] = own
-            masks[1][cutout.region] = cutout.alpha > 0.5
+            masks[1][placed.region] = placed.alpha > 0.5
             hidden, front = masks[::-1] if behind else masks
             visible = (hidden & ~front).sum() / max(hidden.sum(), 1)
             if visible < self.min_visible:
                 continue
             if behind:
-                cutout.alpha[own[cutout.region]] = 0
-            picture = blend(self._load(person), cutout)
+                placed.alpha[own[placed.region]] = 0
+            picture = self._load(person)
+            if picture.shape[:2] != shape:  # as its annotations do not say
+                return None
+            pasted = cutout.paste(picture, self._load(donor), placed)
+            if pasted is None:
+                continue
             persons = [
                 _annotation(_sample(person), person, own, masks[1], behind),
-                _annotation(cutout.person, donor, masks[1], own, not behind),
+                _annotation(placed.person, donor, masks[1], own, not behind),
             ]
-            return picture, persons
+            return pasted, persons
         return None
 
     def _place(self, donor, box, shape, neighbours):
@@ -160,15 +185,32 @@ class PairMaker:
         return image
 
 
-def _flip_indices(names):
-    """Which keypoint each becomes in the mirror, by its name; None without names."""
-    mirrored = [
-        name.replace('left', '*').replace('right', 'left').replace('*', 'right')
-        for name in names
-    ]
-    if not set(mirrored) <= set(names):
+def flip_indices(names: Sequence[str]) -> Optional[List[int]]:
+    """Which keypoint each becomes in the mirror, by the sides in its name.
+
+    Args:
+        names (Sequence[str]): As people spell them: ``left_eye``, ``L_eye``, ``eye_l``,
+            ``EyeLeft``, ``l-eye``, ``Left Eye``, ``leye``.
+
+    Returns:
+        list[int] | None: None where they do not say it for all: no sides, a left
+        without a right, or numbers in place of sides (``face-12``).
+    """
+    names = ['_'.join(WORDS.findall(name)).lower() for name in names]
+    if len(set(names)) < len(names):
         return None
-    return [names.index(name) for name in mirrored]
+    indices = []
+    for i, name in enumerate(names):
+        mirrored = [p.sub(lambda side: SIDES[side[0]], name) for p in PLACES]
+        found = [names.index(m) for m in mirrored if m != name and m in names]
+        if not found and re.search(f'left|right|[0-9]|{LETTER.pattern}', name):
+            return None
+        indices.append(found[0] if found else i)
+    there_and_back = [indices[i] for i in indices]
+    no_sides = indices == sorted(indices)
+    if no_sides or there_and_back != sorted(indices):
+        return None
+    return indices
 
 
 def _sample(person, flip_indices=None):

@@ -1,16 +1,16 @@
 """Overlapping people for training: one person of the data pasted onto another."""
 
 import copy
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Optional, Tuple
 
 import numpy as np
-from mmengine.dataset import BaseDataset, Compose
+from mmengine.dataset import Compose
 from mmpose.datasets.transforms import LoadImage
 
 from ..evaluation.boxes import box_iou
-from .cutout import OF_PERSON, Cutout, blend, cut_out
-from .masks import has_mask, person_mask
-from .siblings import SiblingIndex, share_array
+from .cutout import OF_PERSON, Cutout, Placed, count_labelled
+from .donors import Donors
+from .masks import MIN_SHARE, is_of_size, person_mask
 
 PLACEMENTS = 10  # tried for a donor
 
@@ -21,7 +21,8 @@ class PastePeople:
     COCO has hardly any two people in one box, so there is little that λ ≥ 1 could
     learn from. Here a donor, cut out by its mask, is pasted into the image as soon as
     it is loaded. The donor becomes a sibling of the person; or the box becomes the
-    donor's, and the person its sibling. Keypoints that get covered stay labelled.
+    donor's, and the person its sibling. Keypoints that get covered stay labelled,
+    those of a donor that are not cut out with it do not.
 
     Donor, size and place are drawn from numpy's global generator, as MMPose's
     transforms do. Where no placement fits, the sample stays as it is.
@@ -41,9 +42,11 @@ class PastePeople:
             widths and heights of the person's box. Defaults to (0.35, 0.2).
         flip_prob (float): Share of the donors that are mirrored. Defaults to 0.5.
         min_visible (float): Least share of the one behind that stays in sight; of a
-            person without a mask, share of its keypoints. Defaults to 0.4.
+            person without a mask, and of each sibling, share of the labelled
+            keypoints. Defaults to 0.4.
         max_enlargement (float): A donor is not enlarged more. Defaults to 2.
-        min_keypoints (int): A donor has this many labelled keypoints. Defaults to 6.
+        min_keypoints (int): A donor has this many labelled keypoints, where it is
+            pasted too. Defaults to 6.
 
     Raises:
         ValueError: naming the setting that is out of range.
@@ -80,29 +83,23 @@ class PastePeople:
         self.max_enlargement = max_enlargement
         self.min_keypoints = min_keypoints
         self.donors: Optional[Donors] = None
-        self.index: Optional[SiblingIndex] = None
+        self.load_image: Optional[LoadImage] = None
 
-    def find_donors(self, datasets: Sequence[BaseDataset]) -> 'Donors':
-        """Who can be pasted, of some top-down datasets of the same keypoints.
+    def insert(self, pipeline: Compose, donors: Donors) -> None:
+        """Let a pipeline paste these as soon as it has loaded the image.
 
         Raises:
-            ValueError: where nobody can.
+            ValueError: where it loads none.
         """
-        return Donors(datasets, self.min_keypoints)
-
-    def prepare(
-        self, donors: 'Donors', index: Optional[SiblingIndex] = None
-    ) -> 'PastePeople':
-        """The same settings for one dataset.
-
-        Args:
-            donors (Donors): Who can be pasted.
-            index (SiblingIndex, optional): Of the dataset; without one siblings are
-                not wanted.
-        """
+        place = find_loading(pipeline)
+        if place is None:
+            raise ValueError(
+                'train_pipeline has no LoadImage, so there is no image that '
+                'paste_people could paste into'
+            )
         ready = copy.copy(self)
-        ready.donors, ready.index = donors, index
-        return ready
+        ready.donors, ready.load_image = donors, pipeline.transforms[place]
+        pipeline.transforms.insert(place + 1, ready)
 
     def __call__(self, results: Dict) -> Dict:
         """Paste somebody into a loaded image, or leave the sample as it is."""
@@ -112,38 +109,48 @@ class PastePeople:
         donor = self.donors.draw(size * self.scale[0] / self.max_enlargement)
         if donor is None or donor['img_path'] == results['img_path'] or size < 1:
             return results
-        pasted = self._place(results, donor)
-        if pasted is None:
+        cutout = Cutout(donor, np.random.rand() < self.flip_prob)
+        placed = self._place(results, cutout)
+        if placed is None:
             return results
-        results['img'] = blend(results['img'], pasted)
-        self._join(results, pasted.person)
+        own = self.load_image(dict(img_path=donor['img_path']))
+        image = cutout.paste(results['img'], own['img'], placed) if own else None
+        if image is not None:
+            results['img'] = image
+            self._join(results, placed.person)
         return results
 
-    def _place(self, results: Dict, donor: dict) -> Optional[Cutout]:
-        """The donor where box IoU and what stays in sight are as wanted."""
-        height, width = results['img'].shape[:2]
-        box = results['bbox'][0]
-        factors, corners = self._draw_places(box, donor['bbox'][0], (height, width))
+    def _place(self, results: Dict, cutout: Cutout) -> Optional[Placed]:
+        """Where box IoU and what stays in sight are as wanted."""
+        shape = results['img'].shape[:2]
+        donor_box = cutout.person['bbox'][0]
+        factors, corners = self._draw_places(results['bbox'][0], donor_box, shape)
         if not len(factors):
             return None
-        own = person_mask(results, (height, width))
+        own = person_mask(results, shape) if is_of_size(results, shape) else None
+        if own is not None and own.sum() < MIN_SHARE * _size(results['bbox'][0]) ** 2:
+            own = None
         behind = own is not None and np.random.rand() < self.behind_prob
-        flip = np.random.rand() < self.flip_prob
-        picture = self.donors.load(donor)
         for factor, corner in zip(factors, corners):
-            pasted = cut_out(donor, picture, factor, corner, flip, (height, width))
-            if pasted is None:
+            placed = cutout.place(factor, corner, shape)
+            if placed is None:
                 continue
-            front = pasted.alpha > 0.5
+            front = placed.alpha > 0.5
             if behind:
-                pasted.alpha[own[pasted.region]] = 0
-                seen = (pasted.alpha > 0.5).sum() / max(front.sum(), 1)
+                placed.alpha[own[placed.region]] = 0
+                seen = (placed.alpha > 0.5).sum() / front.sum()
+                front = placed.alpha > 0.5
             elif own is not None:
-                seen = 1 - (front & own[pasted.region]).sum() / max(own.sum(), 1)
+                seen = 1 - (front & own[placed.region]).sum() / own.sum()
             else:
-                seen = 1 - _covered_keypoints(results, front, pasted.region)
-            if seen >= self.min_visible:
-                return pasted
+                seen = _keypoints_in_sight(results, front, placed.region).min()
+            if 'siblings' in results:
+                others = _keypoints_in_sight(results['siblings'], front, placed.region)
+                seen = min(seen, *others, 1)
+            labelled = count_labelled(placed.person['keypoints_visible'])
+            if seen >= self.min_visible and front.any():
+                if labelled >= self.min_keypoints:
+                    return placed
         return None
 
     def _draw_places(
@@ -165,121 +172,65 @@ class PastePeople:
     def _join(self, results: Dict, pasted: dict) -> None:
         """Make the donor a sibling of the person, or the person the donor's."""
         own = {key: results[key] for key in OF_PERSON if key in results}
+        visible = 'keypoints_visible'
+        pasted[visible] = _in_form_of(own[visible], pasted[visible])
         if np.random.rand() < self.switch_prob:
             results.update(pasted)
             results.pop('raw_ann_info', None)
             pasted = own
-        if self.index is None:
+        if 'siblings' not in results:
             return
-        siblings = results['siblings']
-        others = self.index.others(results['sample_idx'])
-        centers = [*self.index.centers[others], _center(pasted['bbox'][0])]
-        distance = np.linalg.norm(centers - _center(results['bbox'][0]), axis=1)
-        order = np.argsort(distance, kind='stable')
-        results['siblings'] = {
-            key: np.concatenate([rows, pasted[key].astype(rows.dtype)])[order]
-            for key, rows in siblings.items()
+        pasted['centers'] = _centers(pasted['bbox'])
+        siblings = {
+            key: np.concatenate([pasted[key].astype(rows.dtype), rows])
+            for key, rows in results['siblings'].items()
         }
+        if 'centers' in siblings:
+            offset = siblings['centers'] - _centers(results['bbox'])
+            order = np.linalg.norm(offset, axis=1).argsort(kind='stable')
+            siblings = {key: rows[order] for key, rows in siblings.items()}
+        results['siblings'] = siblings
 
     def __repr__(self) -> str:
         return f'PastePeople(prob={self.prob}, iou={self.iou}, donors={self.donors})'
 
 
-class Donors:
-    """The persons of some datasets that have a mask, to be pasted elsewhere.
-
-    Their samples stay in the datasets; here is which they are and how large.
-
-    Args:
-        datasets (Sequence[BaseDataset]): Top-down datasets of the same keypoints.
-        min_keypoints (int): A donor has this many labelled keypoints.
-
-    Raises:
-        ValueError: where there is none.
-    """
-
-    def __init__(self, datasets: Sequence[BaseDataset], min_keypoints: int):
-        self.datasets = datasets
-        self.load_image = find_loading(datasets[0].pipeline)
-        found, sizes = [], []
-        for d, dataset in enumerate(datasets):
-            for i in range(len(dataset)):
-                info = BaseDataset.get_data_info(dataset, i)
-                labelled = (info['keypoints_visible'] > 0).sum()
-                if has_mask(info) and labelled >= min_keypoints:
-                    found.append((d, i))
-                    sizes.append(_size(info['bbox'][0]))
-        if not found:
-            files = ', '.join(dataset.ann_file for dataset in datasets)
-            raise ValueError(
-                f"paste_people: nobody in {files} has both a mask ('segmentation') and "
-                f'{min_keypoints} labelled keypoints'
-            )
-        order = np.argsort(sizes, kind='stable')
-        self.samples = np.array(found, np.int32)[order]
-        self.sizes = np.array(sizes, np.float32)[order]
-
-    def share(self) -> None:
-        """Hold in one place what all processes of this machine hold alike."""
-        self.samples, self.sizes = map(share_array, (self.samples, self.sizes))
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def draw(self, min_size: float) -> Optional[dict]:
-        """A donor whose box has at least this size, in pixels, or None."""
-        first = np.searchsorted(self.sizes, min_size)
-        if first == len(self):
-            return None
-        dataset, index = self.samples[np.random.randint(first, len(self))]
-        return self.datasets[dataset].get_data_info(int(index))
-
-    def load(self, donor: dict) -> np.ndarray:
-        """The image of a donor, as a pipeline has it."""
-        return self.load_image(dict(img_path=donor['img_path']))['img']
-
-    def __repr__(self) -> str:
-        return f'Donors({len(self)} persons)'
+def find_loading(pipeline: Compose) -> Optional[int]:
+    """Place of the transform of a pipeline that loads the image, if it has one."""
+    kinds = [isinstance(t, LoadImage) for t in pipeline.transforms]
+    return kinds.index(True) if any(kinds) else None
 
 
-def find_loading(pipeline: Compose) -> LoadImage:
-    """The transform of a pipeline that loads the image.
-
-    Raises:
-        ValueError: where it has none.
-    """
-    for transform in pipeline.transforms:
-        if isinstance(transform, LoadImage):
-            return transform
-    raise ValueError(
-        'train_pipeline has no LoadImage, so there is no image that paste_people '
-        'could paste into'
-    )
-
-
-def insert_behind_loading(pipeline: Compose, paste: PastePeople) -> None:
-    """Let a pipeline paste people as soon as it has loaded the image."""
-    place = pipeline.transforms.index(find_loading(pipeline)) + 1
-    pipeline.transforms.insert(place, paste)
-
-
-def _covered_keypoints(
-    person: dict, front: np.ndarray, region: Tuple[slice, slice]
-) -> float:
-    """Share of the labelled keypoints (K, 2) that lie under a mask in the image."""
-    visible = person['keypoints_visible'][0]
-    labelled = (visible if visible.ndim == 1 else visible[:, 0]) > 0
-    if not labelled.any():
-        return 1.0
+def _keypoints_in_sight(
+    persons: dict, front: np.ndarray, region: Tuple[slice, slice]
+) -> np.ndarray:
+    """Share of the labelled keypoints that no mask covers, (S,); 1 without any."""
+    visible = persons['keypoints_visible']
+    labelled = (visible if visible.ndim == 2 else visible[..., 0]) > 0
     place = np.array([region[1].start, region[0].start])
-    columns, rows = np.round(person['keypoints'][0, labelled] - place).astype(int).T
-    inside = (rows >= 0) & (rows < front.shape[0])
-    inside &= (columns >= 0) & (columns < front.shape[1])
-    return front[rows[inside], columns[inside]].sum() / labelled.sum()
+    height, width = front.shape
+    points = np.nan_to_num(persons['keypoints'] - place, posinf=1e9, neginf=-1e9)
+    columns, rows = points.round().clip(-1, max(front.shape)).astype(int).T
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    covered = front[rows.clip(0, height - 1), columns.clip(0, width - 1)] & inside
+    seen, num = (~covered.T & labelled).sum(axis=1), labelled.sum(axis=1)
+    return np.where(num, seen / np.maximum(num, 1), 1)
 
 
-def _center(box: np.ndarray) -> np.ndarray:
-    return (box[:2] + box[2:]) / 2
+def _in_form_of(like: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Visibility as another sample has it, with weights beside it or without.
+
+    ``KeypointConverter`` adds them; without it each keypoint has the weight 1.
+    """
+    if like.ndim == visible.ndim:
+        return visible
+    if like.ndim == 2:
+        return visible[..., 0]
+    return np.stack([visible, np.ones_like(visible)], axis=-1)
+
+
+def _centers(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
 def _extent(box: np.ndarray) -> np.ndarray:

@@ -1,66 +1,121 @@
 """Who else is in the image: the index from a sample to its siblings."""
 
-import atexit
-import hashlib
-import os
-import tempfile
-from collections import defaultdict
-from pathlib import Path
-from typing import Sequence, Tuple
+from typing import Dict, NamedTuple, Tuple
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 
-from ..whole_files import written_whole
+from ..evaluation.merge_poses import UNKNOWN_SIGMA
+from ..evaluation.oks import oks
+from .masks import mask_share
+
+SAME_OKS = 0.9  # two annotations as alike as this are of one person
+PAIRS_AT_ONCE = 100_000
+
+
+class Persons(NamedTuple):
+    """The P samples of a top-down dataset as arrays.
+
+    Shape:
+        images ``(P, )``, a number for each image; boxes ``(P, 4)`` with left, top,
+        right, bottom, and keypoints ``(P, K, 2)``, in pixels of the image; visible
+        ``(P, K)``, above 0 where labelled, or ``(P, K, 2)`` with the weight of each
+        visibility beside it, as MMPose has it; areas ``(P, )`` in square pixels;
+        mask_shares ``(P, )``, see :func:`mask_share`, NaN without a mask.
+    """
+
+    images: np.ndarray
+    boxes: np.ndarray
+    keypoints: np.ndarray
+    visible: np.ndarray
+    areas: np.ndarray
+    mask_shares: np.ndarray
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Which keypoints are labelled, bool (P, K)."""
+        return (self.visible if self.visible.ndim == 2 else self.visible[..., 0]) > 0
+
+
+def read_persons(dataset: BaseDataset, masks: bool = False) -> Persons:
+    """Read every sample of a top-down dataset once.
+
+    Args:
+        dataset (BaseDataset): A stock dataset.
+        masks (bool): Whether the masks are looked at. Defaults to False.
+
+    Raises:
+        ValueError: naming file and id, where a box is not finite or a person has
+            another number of keypoints than the first one.
+    """
+    numbers: Dict[str, int] = {}
+    rows = []
+    for i in range(len(dataset)):
+        info = BaseDataset.get_data_info(dataset, i)
+        first = rows[0][2] if rows else info['keypoints'][0]
+        _check_person(info, dataset.ann_file, len(first))
+        path = info['img_path']  # of a video several, the person's frame first
+        path = path if isinstance(path, str) else path[0]
+        box = np.reshape(info['bbox'], 4)
+        extent = box[2:] - box[:2]
+        rows.append(
+            (
+                numbers.setdefault(path, len(numbers)),
+                box,
+                info['keypoints'][0, :, :2].astype(np.float32),
+                info['keypoints_visible'][0],
+                float(info.get('area') or extent[0] * extent[1] * 0.53),
+                mask_share(info, box) if masks else np.nan,
+            )
+        )
+    return Persons(*map(np.array, zip(*rows)))
+
+
+def _check_person(info: dict, ann_file: str, num_keypoints: int) -> None:
+    problem = None
+    if not np.isfinite(info['bbox']).all():
+        problem = f'the box {info["bbox"].tolist()}'
+    elif info['keypoints'].shape[1] != num_keypoints:
+        num = info['keypoints'].shape[1]
+        problem = f'{num} keypoints, the first one {num_keypoints}'
+    if problem:
+        raise ValueError(
+            f'{ann_file}: the person with id {info.get("id")} has {problem}'
+        )
 
 
 class SiblingIndex:
     """For each sample of a dataset the other persons of its image.
 
-    Held as plain arrays, so that forked loader workers share their memory, and
-    with :meth:`share` the ranks of a machine too.
+    Two annotations of one person (two annotators, a double export: OKS of at least
+    0.9 over the keypoints labelled in both) are nobody's siblings of each other, and
+    one of them is enough as a sibling of somebody else. Held as plain arrays, so that
+    forked loader workers share their memory: 30 MB for COCO's 150,000 persons.
 
     Args:
-        image_keys (Sequence): what identifies the image of each of P samples.
-        centers (np.ndarray): box centres in pixels of the image, (P, 2).
-        keypoints (np.ndarray): in pixels of the image, (P, K, 2).
-        visible (np.ndarray): above 0 where labelled, (P, K); or with the weight
-            of each visibility beside it, (P, K, 2), as MMPose has it.
-        min_keypoints (int): a person with fewer labelled keypoints is nobody's
+        persons (Persons): Of the dataset.
+        min_keypoints (int): A person with fewer labelled keypoints is nobody's
             sibling.
+        sigmas (np.ndarray): Per-keypoint constants of OKS, (K, ), or none.
     """
 
-    def __init__(
-        self,
-        image_keys: Sequence,
-        centers: np.ndarray,
-        keypoints: np.ndarray,
-        visible: np.ndarray,
-        min_keypoints: int,
-    ):
-        self.centers = centers
-        self.keypoints = keypoints
-        self.visible = visible
-        by_image = defaultdict(list)
-        for index, key in enumerate(image_keys):
-            by_image[key].append(index)
-        labelled = visible[..., 0] if visible.ndim == 3 else visible
-        labelled = (labelled > 0).sum(axis=1) >= min_keypoints
+    def __init__(self, persons: Persons, min_keypoints: int, sigmas: np.ndarray):
+        num, self.keypoints, self.visible = len(persons.images), *persons[2:4]
+        self.centers = (persons.boxes[:, :2] + persons.boxes[:, 2:]) / 2
+        candidates = np.flatnonzero(persons.labelled.sum(axis=1) >= min_keypoints)
+        person, other = _pairs(persons.images, candidates)
+        self.identity = _identities(persons, person, other, sigmas)
 
-        self._order = [np.zeros(0, np.int32)] * len(image_keys)
-        for members in by_image.values():
-            members = np.array(members, np.int32)
-            candidates = members[labelled[members]]
-            for index in members:
-                others = candidates[candidates != index]
-                distance = np.linalg.norm(centers[others] - centers[index], axis=1)
-                self._order[index] = others[np.argsort(distance, kind='stable')]
-        self._end = np.cumsum([len(order) for order in self._order])
-        self._order = np.concatenate([*self._order, np.zeros(0, np.int32)])
-
-    def share(self) -> None:
-        """Hold in one place what all processes of this machine hold alike."""
-        for name in ('centers', 'keypoints', 'visible', '_order', '_end'):
-            setattr(self, name, share_array(getattr(self, name)))
+        apart = self.identity[person] != self.identity[other]
+        person, other = person[apart], other[apart]
+        offset = self.centers[person] - self.centers[other]
+        distance = np.linalg.norm(offset, axis=1)
+        order = np.lexsort([other, distance, person])
+        person, other = person[order], other[order]
+        _, once = np.unique(person * num + self.identity[other], return_index=True)
+        once.sort()  # of each person the nearest annotation, in order
+        self._order = other[once].astype(np.int32)
+        self._end = np.cumsum(np.bincount(person[once], minlength=num))
 
     def __len__(self) -> int:
         return len(self._end)
@@ -75,36 +130,60 @@ class SiblingIndex:
         start = self._end[index - 1] if index else 0
         return self._order[start : self._end[index]]
 
-
-def share_array(array: np.ndarray) -> np.ndarray:
-    """The same array, read-only, in memory that the processes of a machine share.
-
-    They map one file in the folder for temporary files. It is named after what it
-    holds and removed when the first of them ends; killed ones leave it to the next
-    run. Where it cannot be written, or is another user's, the array is returned as it
-    is.
-    """
-    array = np.ascontiguousarray(array)
-    if not array.size:
-        return array
-    digest = hashlib.sha256(f'{array.dtype.str} {array.shape}'.encode())
-    digest.update(memoryview(array).cast('B'))
-    path = Path(tempfile.gettempdir(), f'mipnet_siblings_{digest.hexdigest()}.npy')
-    try:
-        if not path.exists():
-            with written_whole(path) as part:
-                np.save(part, array)
-        atexit.register(_remove, path)
-        mapped = np.load(path, mmap_mode='r')
-        if hasattr(os, 'getuid') and path.stat().st_uid != os.getuid():
-            return array
-    except (OSError, ValueError):
-        return array
-    return mapped.view(np.ndarray)
+    def siblings(self, index: int) -> Dict[str, np.ndarray]:
+        """Their rows of keypoints and visibility, and the box centres (S, 2)."""
+        keypoints, visible = self[index]
+        centers = self.centers[self.others(index)]
+        return dict(keypoints=keypoints, keypoints_visible=visible, centers=centers)
 
 
-def _remove(path: Path) -> None:
-    try:
-        path.unlink()
-    except OSError:  # another process was first
-        pass
+def _pairs(images: np.ndarray, candidates: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Each sample with each other candidate of its image."""
+    candidates = candidates[np.argsort(images[candidates], kind='stable')]
+    first = np.searchsorted(images[candidates], images, 'left')
+    count = np.searchsorted(images[candidates], images, 'right') - first
+    person = np.repeat(np.arange(len(images)), count)
+    start = first - (np.cumsum(count) - count)
+    other = candidates[np.arange(len(person)) + np.repeat(start, count)]
+    differ = person != other
+    return person[differ], other[differ]
+
+
+def _identities(
+    persons: Persons, first: np.ndarray, second: np.ndarray, sigmas: np.ndarray
+) -> np.ndarray:
+    """A number for each sample, the same for annotations of one person, (P,)."""
+    num_keypoints = persons.keypoints.shape[1]
+    if len(sigmas) != num_keypoints:
+        sigmas = np.full(num_keypoints, UNKNOWN_SIGMA)
+    parts = range(0, len(first), PAIRS_AT_ONCE)
+    same = [
+        _is_same(persons, *(x[i : i + PAIRS_AT_ONCE] for x in (first, second)), sigmas)
+        for i in parts
+    ]
+    same = np.flatnonzero(np.concatenate([*same, []]))
+    first, second = first[same], second[same]
+    identity = np.arange(len(persons.images))
+    changed = True
+    while changed:  # of more than two annotations the first of all
+        before = identity.copy()
+        np.minimum.at(identity, first, identity[second])
+        np.minimum.at(identity, second, identity[first])
+        changed = not np.array_equal(identity, before)
+    return identity
+
+
+def _is_same(
+    persons: Persons, first: np.ndarray, second: np.ndarray, sigmas: np.ndarray
+) -> np.ndarray:
+    labelled, areas = persons.labelled, persons.areas
+    both = labelled[first] & labelled[second]
+    shared = both.sum(axis=1)
+    # infinitely far where not labelled in both, which adds 0 to the sum
+    poses = np.where(both[..., None], persons.keypoints[first], np.inf)
+    with np.errstate(over='ignore', invalid='ignore'):
+        area = (areas[first] + areas[second]) / 2
+        similar = oks(poses, persons.keypoints[second], area, sigmas)
+    similar = similar * both.shape[1] / np.maximum(shared, 1)
+    fewer = np.minimum(labelled[first].sum(axis=1), labelled[second].sum(axis=1))
+    return (similar >= SAME_OKS) & (2 * shared >= fewer)

@@ -1,0 +1,86 @@
+"""Who of the data can be pasted elsewhere."""
+
+from typing import List, NamedTuple, Optional, Sequence
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from .masks import MIN_SHARE
+from .siblings import Persons
+
+
+class Source(NamedTuple):
+    """A stock dataset and what its samples go through before an image is loaded.
+
+    ``flip_indices`` are those of the dataset whose pipeline loads it, where that is
+    another one (``CombinedDataset``), else None.
+    """
+
+    dataset: BaseDataset
+    transforms: Sequence
+    flip_indices: Optional[List[int]]
+
+
+class Donors:
+    """The persons of some datasets that can be pasted elsewhere.
+
+    Their samples stay in the datasets; here is which they are and how large. A donor's
+    mask covers at least a tenth of its box.
+
+    Args:
+        sources (Sequence[Source]): Datasets of the same keypoints.
+        persons (Sequence[Persons]): Theirs, with masks.
+        min_keypoints (int): A donor has this many labelled keypoints.
+
+    Raises:
+        ValueError: where there is none.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], persons: Sequence[Persons], min_keypoints: int
+    ):
+        self.sources = sources
+        shares = np.concatenate([p.mask_shares for p in persons])
+        boxes = np.concatenate([p.boxes for p in persons])
+        samples = [(s, i) for s, p in enumerate(persons) for i in range(len(p.images))]
+        labelled = np.concatenate([p.labelled.sum(axis=1) for p in persons])
+        found = np.flatnonzero((shares >= MIN_SHARE) & (labelled >= min_keypoints))
+        files = ', '.join(source.dataset.ann_file for source in sources)
+        if not len(found):
+            raise ValueError(
+                f"paste_people: nobody in {files} has both a mask ('segmentation') and "
+                f'{min_keypoints} labelled keypoints'
+            )
+        print_log(
+            f'paste_people: {len(found)} of {len(shares)} persons in {files} can be '
+            f'pasted; {(shares < MIN_SHARE).sum()} have a segmentation that is no mask '
+            f'of at least {MIN_SHARE:.0%} of the box',
+            'current',
+        )
+        sizes = np.sqrt((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1))[found]
+        order = np.argsort(sizes, kind='stable')
+        self.samples = np.array(samples, np.int32)[found[order]]
+        self.sizes = sizes[order]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def draw(self, min_size: float) -> Optional[dict]:
+        """A donor whose box has at least this size, in pixels, or None."""
+        first = np.searchsorted(self.sizes, min_size)
+        if first == len(self):
+            return None
+        number, index = self.samples[np.random.randint(first, len(self))]
+        source = self.sources[number]
+        donor = source.dataset.get_data_info(int(index))
+        for transform in source.transforms:
+            donor = transform(donor)
+            if donor is None:
+                return None
+        if source.flip_indices is not None:
+            donor['flip_indices'] = source.flip_indices
+        return donor
+
+    def __repr__(self) -> str:
+        return f'Donors({len(self)} persons)'
