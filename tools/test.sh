@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Lint, format check and tests in the project's own environment. Arguments go to
-# pytest: bash tools/test.sh tests/test_models -k fold. With --torch 2.1 (or 1.13)
+# pytest: bash tools/test.sh tests/test_models -k fold. With --torch 2.1
 # before them it is the environment of requirements/torch2.1.txt.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 if [ "${1:-}" = --torch ]; then
-    export MIPNET_TORCH=${2:?--torch needs a version: 2.1 or 1.13}
+    export MIPNET_TORCH=${2:?--torch needs a version, such as 2.1}
     shift 2
 fi
 source tools/setup_env.sh
