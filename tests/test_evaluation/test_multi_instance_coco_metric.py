@@ -3,7 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import METRICS
 
@@ -115,20 +114,35 @@ def test_one_instance_is_the_stock_metric_for_crowdpose(pairs, ann_file):
     assert evaluate(noisy(pairs, 1), **cfg) == stock
 
 
+CONVERTER = dict(
+    type='KeypointConverter',
+    num_keypoints=12,
+    mapping=[(i, i - 5) for i in range(5, 17)],
+)
+
+
 def test_converted_keypoints_are_evaluated_as_by_the_stock_metric(pairs, ann_file):
-    converter = dict(
-        type='KeypointConverter',
-        num_keypoints=12,
-        mapping=[(i, i - 5) for i in range(5, 17)],
-    )
-    cfg = dict(ann_file=ann_file, pred_converter=converter, gt_converter=converter)
+    cfg = dict(ann_file=ann_file, pred_converter=CONVERTER, gt_converter=CONVERTER)
     stock = evaluate(noisy(pairs, 1), type='CocoMetric', **cfg)
-    cfg.update(type='MultiInstanceCocoMetric')
-    metric = METRICS.build(cfg)
+    metric = METRICS.build(dict(cfg, type='MultiInstanceCocoMetric', per_lambda=True))
     metric.dataset_meta = dict(METAINFO)
     for _ in range(2):  # the stock metric converts again and fails
         metric.process([], noisy(pairs, 1))
-        assert metric.evaluate(40) == stock
+        found = metric.evaluate(40)
+        alone = {k.replace('lambda0/', ''): v for k, v in found.items() if 'lam' in k}
+        assert {k: v for k, v in found.items() if 'lam' not in k} == alone == stock
+
+
+def test_model_of_the_converted_keypoints_needs_no_converter(pairs, ann_file):
+    """As with ``output_keypoint_indices``: the poses have 12 keypoints, the file 17."""
+    samples = one_box_per_pair(pairs)
+    for data in samples:
+        for key in ('keypoints', 'keypoint_scores'):
+            data['pred_instances'][key] = data['pred_instances'][key][:, 5:]
+    result = evaluate(samples, ann_file=ann_file, gt_converter=CONVERTER)
+    assert result['coco/AR'] == 1
+    with pytest.raises(ValueError, match='12 keypoints, the metainfo .* 17 sigmas'):
+        evaluate(samples, ann_file=ann_file)
 
 
 def one_box_per_pair(pairs):
@@ -162,17 +176,6 @@ def test_each_lambda_alone_is_the_stock_metric_on_its_poses(pairs, ann_file):
             )
 
 
-def test_decay_ranks_a_confident_duplicate_below_the_person(pairs, ann_file):
-    """λ = 1 wrongly repeats λ = 0 with a higher score, a little displaced."""
-    samples = [
-        sample(a, a['id'], [keypoints_of(a), keypoints_of(a) + 6], [0.6, 0.9])
-        for a in pairs
-    ]
-    decayed = evaluate(samples, ann_file=ann_file, nms_mode='none')
-    plain = evaluate(samples, ann_file=ann_file, nms_mode='none', score_decay=1.0)
-    assert decayed['coco/AP'] > plain['coco/AP']
-
-
 def test_boxes_repeated_by_padding_count_once(pairs, ann_file):
     samples = one_box_per_pair(pairs)
     once = evaluate(samples, ann_file=ann_file, nms_mode='none')
@@ -202,41 +205,88 @@ def test_image_without_annotation_counts_against_precision(pairs, ann_file):
     assert result['coco/AP'] < 0.6
 
 
-@pytest.mark.parametrize('value', [np.nan, np.inf])
-def test_pose_that_is_not_finite_finds_nobody(pairs, ann_file, value, caplog):
+def test_poses_that_are_not_finite_find_nobody(pairs, ann_file, log_lines):
     samples = one_box_per_pair(pairs)
     expected = evaluate(samples[:-2], ann_file=ann_file)
     for data, name in zip(samples[-2:], ('keypoints', 'keypoint_scores')):
-        data['pred_instances'][name][:, 3] = value
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    try:
-        assert evaluate(samples, ann_file=ann_file) == expected
-    finally:
-        logger.removeHandler(caplog.handler)
-    assert '4 of 40 poses have a keypoint or score that is not finite' in caplog.text
+        data['pred_instances'][name][:, 3] = np.nan
+    log_lines.clear()
+    assert (
+        evaluate(samples, ann_file=ann_file, per_lambda=True).items()
+        >= expected.items()
+    )
+    (line,) = (line for line in log_lines if 'finite' in line)
+    assert line.startswith('4 of 40 poses have a keypoint or score that is not finite')
+    for data in samples:
+        data['pred_instances']['keypoints'][:] = np.inf
+    assert evaluate(samples, ann_file=ann_file)['coco/AR'] == 0
 
 
-def test_results_are_written_for_submission(pairs, ann_file, tmp_path):
+def test_more_than_twenty_people_are_counted(pairs, ann_file, log_lines):
+    """Two people an image, each found eleven times."""
+    samples = noisy(pairs, 11)
+    evaluate(samples, ann_file=ann_file, nms_mode='none', per_lambda=True)
+    (line,) = (line for line in log_lines if 'more than' in line)
+    assert line.startswith('20 of 20 images have more than 20 people')
+    assert line.endswith('40 do not count')
+    log_lines.clear()
+    evaluate(noisy(pairs, 10), ann_file=ann_file, nms_mode='none')
+    assert not any('more than' in line for line in log_lines)
+
+
+def test_equal_ids_of_annotations_are_an_error_before_the_test(pairs, ann_file):
+    data = json.loads(Path(ann_file).read_text())
+    data['annotations'][3]['id'] = 2
+    Path(ann_file).write_text(json.dumps(data))
+    metric = METRICS.build(dict(type='MultiInstanceCocoMetric', ann_file=ann_file))
+    with pytest.raises(ValueError, match='annotations.json: 1 ids .* such as 2'):
+        metric.dataset_meta = dict(METAINFO)
+
+
+@pytest.mark.parametrize('format_only', [True, False])
+def test_results_are_written_as_by_the_stock_metric(
+    pairs, ann_file, tmp_path, format_only
+):
     prefix = str(tmp_path / 'out' / 'results')
     evaluate(
         one_box_per_pair(pairs),
         ann_file=ann_file,
-        format_only=True,
+        format_only=format_only,
         outfile_prefix=prefix,
+        per_lambda=True,
     )
     rows = json.loads((tmp_path / 'out' / 'results.keypoints.json').read_text())
     assert len(rows) == 40 and len(rows[0]['keypoints']) == 51
 
 
-def test_presence_takes_the_place_of_the_decay(pairs, ann_file):
-    """Score times presence is what the same scores are without presence or decay."""
-    rng = np.random.default_rng(0)
-    samples, expected = noisy(pairs, 2, sigma=6), noisy(pairs, 2, sigma=6)
-    for data, same in zip(samples, expected):
-        presence = np.array([1, rng.uniform(0.1, 1)], 'f4')
-        data['pred_instances']['presence'] = presence
-        same['pred_instances']['keypoint_scores'] *= presence[:, None]
-    options = dict(ann_file=ann_file, score_mode='keypoint')
-    found = evaluate(samples, score_decay=0.5, **options)
-    assert found == evaluate(expected, score_decay=1.0, **options)
+def test_who_is_not_present_is_not_found(pairs, ann_file):
+    samples = one_box_per_pair(pairs)
+    for i, data in enumerate(samples):
+        data['pred_instances']['presence'] = np.array([1, 0.99 if i < 5 else 0.1], 'f4')
+    assert evaluate(samples, ann_file=ann_file)['coco/AR'] == 25 / 40
+    assert evaluate(samples, ann_file=ann_file, presence_thr=0)['coco/AR'] == 1
+
+
+def test_annotations_with_a_box_alone_are_evaluated_as_by_stock(pairs, ann_file):
+    data = json.loads(Path(ann_file).read_text())
+    ball = person(90, 3, 5, 5, 20, 20, keypoints=[], num_keypoints=0, category_id=2)
+    data['annotations'] += [ball, dict(ball, id=91, category_id=1)]
+    data['categories'].append(dict(id=2, name='ball'))
+    Path(ann_file).write_text(json.dumps(data))
+    samples = noisy(pairs, 1)
+    stock = evaluate(samples, type='CocoMetric', ann_file=ann_file)
+    assert evaluate(samples, ann_file=ann_file) == stock
+    assert evaluate(one_box_per_pair(pairs), ann_file=ann_file)['coco/AR'] == 1
+
+
+def test_stock_metric_stops_at_several_poses_or_takes_lambda_0(pairs, ann_file):
+    """Without MIPNetCheckHook, which names this metric instead."""
+    samples = noisy(pairs, 2)
+    options = dict(type='CocoMetric', ann_file=ann_file)
+    with pytest.raises(IndexError):
+        evaluate(samples, **options)
+    alone = noisy(pairs, 2)
+    for data, same in zip(samples, alone):
+        data['gt_instances'] = same['gt_instances'] = {}  # no size of the box
+        same['pred_instances'] = {k: v[:1] for k, v in same['pred_instances'].items()}
+    assert evaluate(samples, **options) == evaluate(alone, **options)

@@ -66,26 +66,3 @@ def test_of_equal_scores_the_later_person_comes_first():
     assert oks_nms(apart, scores, areas, 0.9).tolist() == best_first
     same = np.repeat(keypoints[:1], 64, axis=0)
     assert oks_nms(same, np.full(64, 0.5), areas, 0.9).tolist() == [63]
-
-
-def test_equal_scores_have_one_result_of_soft_nms():
-    """numpy sorts up to 16 values by insertion, which keeps the order of equal ones."""
-    for seed in range(20):
-        keypoints, scores, areas = crowd(12, seed=seed)
-        persons = keypoints, scores.round(1), areas
-        expected = []
-        order = list(range(12))[::-1]
-        current = dict(enumerate(persons[1].astype(float)))
-        order.sort(key=lambda i: -current[i])
-        while order:
-            best = order.pop(0)
-            expected.append(best)
-            if order:
-                rest = np.array(order)
-                area = (areas[best] + areas[rest]) / 2
-                similar = oks(keypoints[rest], keypoints[best], area)
-                for i, value in zip(order, similar):
-                    current[i] *= np.exp(-(value**2) / 0.9)
-                order.reverse()
-                order.sort(key=lambda i: -current[i])
-        assert soft_oks_nms(*persons, 0.9).tolist() == expected

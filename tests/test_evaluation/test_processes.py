@@ -1,0 +1,64 @@
+"""Several processes give the numbers of one, with and without padding."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+
+from ..conftest import person
+from . import test_multi_instance_coco_metric as coco
+from . import test_primary_instance_metric as primary
+
+PEOPLE = 11
+
+
+def of_coco():
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 70, (PEOPLE, 2))
+    people = [person(i, i // 3, *place, 60, 50) for i, place in enumerate(places)]
+    return coco.noisy(people, 2)
+
+
+def of_primary():
+    return primary.box_samples(num=PEOPLE)
+
+
+def evaluate(name, samples):
+    if name == 'coco':
+        return coco.evaluate(samples, size=PEOPLE, per_lambda=True)
+    metric = primary.primary(dict(type='EPE'))
+    return primary.evaluate(metric, samples, size=PEOPLE)
+
+
+def evaluate_rank(name, rank, world_size, folder, padded):
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/init', rank=rank, world_size=world_size
+    )
+    samples = dict(coco=of_coco, primary=of_primary)[name]()
+    if padded:  # as DefaultSampler(round_up=True)
+        samples += samples[: -PEOPLE % world_size]
+    result = evaluate(name, samples[rank::world_size])
+    (folder / f'{rank}.json').write_text(json.dumps(result))
+
+
+@pytest.mark.parametrize('name', ['coco', 'primary'])
+@pytest.mark.parametrize(('world_size', 'padded'), [(2, True), (2, False), (4, False)])
+def test_several_processes_give_the_result_of_one(name, world_size, padded, tmp_path):
+    context = torch.multiprocessing.get_context('fork')
+    ranks = [
+        context.Process(
+            target=evaluate_rank, args=(name, rank, world_size, tmp_path, padded)
+        )
+        for rank in range(world_size)
+    ]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(60)
+    expected = evaluate(name, dict(coco=of_coco, primary=of_primary)[name]())
+    assert len(expected) == (30 if name == 'coco' else 1)
+    for rank in range(world_size):
+        result = json.loads((tmp_path / f'{rank}.json').read_text())
+        assert result == pytest.approx(expected)
