@@ -1,10 +1,5 @@
-from .images import load_image, open_images
 from .inference import estimate_poses
+from .pose_model import load_model
 from .mipnet_inferencer import MIPNetInferencer
 
-__all__ = [
-    'MIPNetInferencer',
-    'estimate_poses',
-    'load_image',
-    'open_images',
-]
+__all__ = ['MIPNetInferencer', 'estimate_poses', 'load_model']

@@ -1,218 +1,133 @@
-"""Person boxes of a file, and which image each belongs to.
+"""Person boxes of a file, and which image each belongs to; it is never guessed."""
 
-The file is COCO annotations, or a list of detections as MMPose's ``bbox_file``. Which
-image is meant is never guessed from the order of files.
-"""
-
+import json
 import os
 import re
-import unicodedata
 import warnings
-from pathlib import PurePosixPath
-from typing import Any, Dict, List, NamedTuple, Sequence, Union
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Union
 
+import mmcv
 import numpy as np
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
-from ..datasets.detection_file import check_detections
-from ..datasets.json_file import load_json
-from .images import VideoFrames
-
-
-class FileBoxes(NamedTuple):
-    """What a boxes file says of some images."""
-
-    ids: List[Any]  # ids in the file by place of the image; None if it has none
-    boxes: Dict[int, np.ndarray]  # x1, y1, x2, y2, score in pixels by place, (n, 5)
-
 
 def boxes_from_file(
-    path: Union[str, os.PathLike],
-    images: Union[Sequence[str], VideoFrames],
-    category: Union[int, str, None] = None,
-) -> FileBoxes:
-    """Read a boxes file, and give each image its boxes.
+    path: Union[str, Path], images: Union[Sequence[str], mmcv.VideoReader]
+) -> tuple[list[Any], list[np.ndarray]]:
+    """Read COCO annotations or detections (MMPose's ``bbox_file``).
 
-    In annotations an image is found by its ``file_name``: by the whole of it, or else
-    by a base name that is there once. In detections ``image_id`` is a number in the
-    file name, the same one of all names, and each id is an image's. In a video it is
-    the number of the frame, the first is 0. Regions (``iscrowd``) are no boxes.
-
-    Args:
-        path (str | PathLike): JSON file.
-        images (Sequence[str] | VideoFrames): Paths of images, or a video.
-        category (int | str, optional): Id or name of the category to take. Defaults to
-            the one there is; of several to ``person``, in detections to 1.
+    In annotations an image is found by its ``file_name``, in detections by the number
+    in its name, which is the ``image_id``. In a video that is the number of the frame,
+    the first is 0. Regions (``iscrowd``) are no boxes. Of several categories ``person``
+    is taken, in detections 1.
 
     Returns:
-        FileBoxes: by place of the image, or number of the frame.
+        tuple: for each image or frame its id in the file, ``None`` if it is not there,
+        and its boxes as left, top, right, bottom, score in pixels, (n, 5).
 
     Raises:
         ValueError: where the file cannot be read, or it cannot be told which image or
             which category is meant.
     """
-    content = load_json(path)
-    names, categories, entries = {}, {}, content
-    if isinstance(content, dict):
-        entries = content.get('annotations')
-        names = _by_id(content.get('images'), 'file_name', f'{path}: images')
-        categories = _by_id(content.get('categories'), 'name', f'{path}: categories')
-    entries = check_detections(
-        entries, str(path), category=None, keys=('image_id', 'bbox')
-    )
-    persons = [entry for entry in entries if not entry.get('iscrowd')]
-    _warn(path, len(entries) - len(persons), 'regions (iscrowd) are left out')
-    persons = _of_category(persons, categories, category, path)
-    rows: Dict[Any, list] = {}
-    for entry in persons:
-        box = [*np.ravel(entry['bbox'])[:4], entry.get('score', 1)]
-        rows.setdefault(entry['image_id'], []).append(np.array(box, dtype=np.float32))
-    boxes = {key: bbox_xywh2xyxy(np.array(value)) for key, value in rows.items()}
-    if isinstance(images, VideoFrames):
-        return _by_frame(boxes, images, path)
-    if names:
-        ids = _ids_by_name(list(images), names, path)
+    try:
+        content = json.loads(Path(path).read_bytes())
+        if isinstance(content, list):
+            boxes, names = _boxes_by_id(content, {}), None
+        else:
+            categories = content.get('categories') or ()
+            categories = {entry['id']: entry['name'] for entry in categories}
+            boxes = _boxes_by_id(content['annotations'], categories)
+            names = {image['id']: image['file_name'] for image in content['images']}
+        if isinstance(images, mmcv.VideoReader):
+            ids = list(range(len(images)))
+            boxes = {int(key): value for key, value in boxes.items()}
+            if not set(boxes) <= set(ids):
+                raise ValueError(
+                    f'image_id goes to {max(boxes)}, the frames are 0 ... {ids[-1]}'
+                )
+        else:
+            ids = _find_ids(images, list(boxes), names)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f'there is no {error}' if isinstance(error, KeyError) else error
+        raise ValueError(f'{path}: {what}') from error
+    if None in ids:
+        lost = f'{path} has nothing of {ids.count(None)} of {len(ids)} images'
+        warnings.warn(lost, stacklevel=2)
+    return ids, [boxes.get(key, np.zeros((0, 5))) for key in ids]
+
+
+def _boxes_by_id(entries: list[dict], names: dict) -> dict[Any, np.ndarray]:
+    entries = [entry for entry in entries if not entry.get('iscrowd')]
+    kinds = {entry.get('category_id') for entry in entries}
+    if len(kinds) > 1:
+        person = [k for k in kinds if names.get(k) == 'person' or not names and k == 1]
+        if len(person) != 1:
+            there = ', '.join(f'{names.get(k, "no name")} ({k})' for k in kinds)
+            raise ValueError(f'which category is a person: {there}?')
+        entries = [e for e in entries if e.get('category_id') == person[0]]
+    boxes: dict[Any, list] = {}
+    for i, entry in enumerate(entries):
+        box = np.ravel(entry['bbox']).astype(np.float64)
+        row = [*box, float(entry.get('score', 1))]
+        if len(row) != 5 or not np.isfinite(row).all():
+            raise ValueError(f'entry {i} has bbox and score {row}, not 5 numbers')
+        boxes.setdefault(entry['image_id'], []).append(row)
+    return {key: bbox_xywh2xyxy(np.array(rows)) for key, rows in boxes.items()}
+
+
+def _find_ids(images: Sequence[str], keys: list[Any], names: Any) -> list[Any]:
+    """The id of each image, or None; a ValueError where it cannot be told."""
+    if names is None:
+        ids = _ids_by_number([Path(image).stem for image in images], keys)
+        there = [f'image_id {key}' for key in keys]
     else:
-        ids = _ids_by_number(list(images), list(boxes), path)
-    known = set(ids)
-    _warn(path, ids.count(None), 'images are not in it, nobody is looked for there')
-    lost = [key for key in boxes if key not in known]
-    _warn(path, len(lost), 'of its images are not among those given')
-    found = {i: boxes[key] for i, key in enumerate(ids) if key in boxes}
-    return FileBoxes(ids, found)
-
-
-def _warn(path: Any, count: int, what: str) -> None:
-    if count:
-        warnings.warn(f'{path}: {count} {what}', stacklevel=3)
-
-
-def _by_id(entries: Any, key: str, where: str) -> Dict[Any, Any]:
-    found: Dict[Any, Any] = {}
-    for entry in entries or ():
-        if not isinstance(entry, dict) or not {'id', key} <= set(entry):
-            raise ValueError(f'{where}: {str(entry)[:80]} has no id or no {key}')
-        if entry['id'] in found:
-            raise ValueError(f'{where}: the id {entry["id"]!r} is there twice')
-        found[entry['id']] = entry[key]
-    return found
-
-
-def _of_category(
-    entries: List[dict], names: Dict[Any, str], wanted: Any, path: Any
-) -> List[dict]:
-    given = [entry.get('category_id') for entry in entries]
-    kinds = sorted(set(given), key=str)
-    if wanted is None and len(kinds) > 1:
-        wanted = 'person' if names else 1
-    elif wanted is None:
-        return entries
-    chosen = [k for k in kinds if str(wanted) in (str(k), str(names.get(k)))]
-    if len(chosen) != 1:
-        there = ', '.join(f'{kind} ({names.get(kind, "no name")})' for kind in kinds)
+        ids = _ids_by_name([_parts(os.path.abspath(x)) for x in images], names)
+        there = list(names.values())
+    known = [key for key in ids if key is not None]
+    if there and (not known or len(set(known)) < len(known)):
         raise ValueError(
-            f'{path}: which category is a person? There are {there}: name one'
+            f'which boxes are those of {", ".join(map(str, images[:3]))}? There are '
+            f'{", ".join(there[:3])}, ... Give annotations with the file_name of each '
+            'image, or detections whose image_id is the one number in its name'
         )
-    kept = [e for e, kind in zip(entries, given) if kind == chosen[0]]
-    what = f'boxes of other categories than {chosen[0]} are left out'
-    _warn(path, len(entries) - len(kept), what)
-    return kept
-
-
-def _by_frame(boxes: Dict[Any, Any], video: VideoFrames, path: Any) -> FileBoxes:
-    frames = {}
-    for key in boxes:
-        if not re.fullmatch(r'\d+(\.0)?', str(key)):
-            raise ValueError(f'{path}: image_id {key!r} is no number of a frame')
-        frames[int(float(key))] = boxes[key]
-    last = max(frames, default=0)
-    if len(video) and last >= len(video):
-        raise ValueError(
-            f'{path}: image_id goes to {last}, the {len(video)} frames of {video.path} '
-            f'are 0 ... {len(video) - 1}. Number them from 0'
-        )
-    return FileBoxes(list(range(len(video))), frames)
-
-
-def _ids_by_name(images: List[str], names: Dict[Any, str], path: Any) -> List[Any]:
-    """By whole names if one is found so; only else by base names."""
-    wholes = [_parts(os.path.abspath(image)) for image in images]
-    by_base: Dict[str, list] = {}
-    for key, name in names.items():
-        by_base.setdefault(_parts(name)[-1], []).append((_parts(name), key))
-    ends = [
-        [(n, key) for n, key in by_base.get(whole[-1], ()) if whole[-len(n) :] == n]
-        for whole in wholes
-    ]
-    in_folders = any(len(n) > 1 for found in ends for n, _ in found)
-    ids = []
-    for image, whole, found in zip(images, wholes, ends):
-        if found:  # the longest of them
-            length = max(len(n) for n, _ in found)
-            found = [(n, key) for n, key in found if len(n) == length]
-        elif not in_folders:
-            found = by_base.get(whole[-1], [])
-        if len(found) > 1:
-            name = os.path.basename(image)
-            exact = [f for f in found if str(names[f[1]]).endswith(name)]
-            found = exact if len(exact) == 1 else found
-        if len(found) > 1:
-            (_, a), (_, b) = found[:2]
-            raise ValueError(
-                f'{path}: is {image} {names[a]} (id {a!r}) or {names[b]} (id {b!r})? '
-                'Keep the folders of their names'
-            )
-        ids.append(found[0][1] if found else None)
-    _check_once(images, ids, path)
-    if images and ids.count(None) == len(ids):
-        raise _unknown(images, [f'{n} (id {k!r})' for k, n in names.items()], path)
     return ids
 
 
-def _parts(name: str) -> tuple:
-    """A path in parts, as every system writes it; the case of a suffix is nothing."""
-    name = unicodedata.normalize('NFC', str(name)).replace('\\', '/')
-    name = os.path.normpath(name).replace(os.sep, '/')
-    path = PurePosixPath(name)
-    return path.with_suffix(path.suffix.lower()).parts if path.name else (name,)
+def _parts(name: str) -> tuple[str, ...]:
+    """A path in parts, as any system writes it; the case of a suffix is nothing."""
+    stem, suffix = os.path.splitext(str(name).replace('\\', '/'))
+    return tuple(p for p in f'{stem}{suffix.lower()}'.split('/') if p not in ('', '.'))
 
 
-def _ids_by_number(images: List[str], keys: List[Any], path: Any) -> List[Any]:
+def _ids_by_name(images: Sequence[tuple], names: dict[Any, str]) -> list[Any]:
+    """By whole names; by base names only where no image is found so."""
+    by_base: dict[str, list] = {}
+    for key, name in names.items():
+        parts = _parts(name)
+        by_base.setdefault(parts[-1], []).append((len(parts), parts, key))
+    found = []
+    for image in images:
+        whole = [n for n in by_base.get(image[-1], ()) if image[-n[0] :] == n[1]]
+        found.append([n for n in whole if n[0] == max(whole)[0]])
+    if not any(found):
+        found = [by_base.get(image[-1], []) for image in images]
+    for image, fitting in zip(images, found):
+        if len(fitting) > 1:
+            a, b = (names[key] for *_, key in fitting[:2])
+            raise ValueError(f'is {"/".join(image)} {a} or {b}? Keep their folders')
+    return [fitting[0][2] if fitting else None for fitting in found]
+
+
+def _ids_by_number(stems: Sequence[str], keys: Sequence[Any]) -> list[Any]:
     """By the one number in the names that goes with the ids."""
-    numbers = [
-        re.findall(r'\d+', _parts(image)[-1].rpartition('.')[0]) for image in images
-    ]
-    by_number = {int(k): k for k in keys if re.fullmatch(r'\d+', str(k))}
-    if not keys:
-        return [None] * len(images)
+    by_number = {int(key): key for key in keys if str(key).isdigit()}
+    columns = [[int(n) for n in re.findall(r'\d+', stem)] for stem in stems]
     fitting = []
-    if len(by_number) == len(keys) and len({len(found) for found in numbers}) == 1:
-        for column in zip(*numbers):
-            values = [int(value) for value in column]
-            distinct = len(set(values)) == len(values)
-            # an id that is no image's: 0, 1, 2 beside 1, 2, 3 is another numbering
-            if distinct and set(by_number) <= set(values):
-                fitting.append([by_number.get(value) for value in values])
-    if len(fitting) != 1:
-        raise _unknown(images, [repr(key) for key in keys], path)
-    return fitting[0]
-
-
-def _check_once(images: List[str], ids: List[Any], path: Any) -> None:
-    first: Dict[Any, str] = {}
-    for image, key in zip(images, ids):
-        if key is not None and first.setdefault(key, image) != image:
-            raise ValueError(
-                f'{path}: are the boxes of id {key!r} those of {first[key]} or of '
-                f'{image}? Give the folders in file_name too'
-            )
-
-
-def _unknown(images: List[str], ids: List[str], path: Any) -> ValueError:
-    shown, known = (', '.join(map(str, names[:2])) for names in (images, ids))
-    return ValueError(
-        f'{path}: which of its images is which? The images are {shown} ..., there it '
-        f'has {known} .... Give COCO annotations whose file_name are those of the '
-        'images, or detections of these images alone whose image_id is the number in '
-        'their names'
-    )
+    for values in zip(*columns) if len({len(c) for c in columns}) == 1 else ():
+        # 0, 1, 2 beside 1, 2, 3 is another numbering
+        fits = set(by_number) <= set(values) or set(values) <= set(by_number)
+        if fits and len(set(values)) == len(values):
+            fitting.append([by_number.get(value) for value in values])
+    return fitting[0] if len(fitting) == 1 else [None] * len(stems)

@@ -1,56 +1,52 @@
 """Everybody's pose in images whose person boxes are known."""
 
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Union
+from typing import Any, Callable, NamedTuple, Optional, Union
 
 import numpy as np
-from mmengine.dataset import Compose
+import torch
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from mmpose.structures import PoseDataSample, merge_data_samples
 from torch import nn
 
-from ..datasets.unwrap import find_pipeline
-from .boxes import boxes_per_image
-from .merge_boxes import merge_settings
-from .predict_images import box_image, predict_images
-from .skipped import Skipped
+from ..evaluation.merge_poses import merge_poses, merge_settings, merge_sigmas
+from ..models.stock_checkpoint import check_mimbs_loaded
+from .boxes import Boxes, boxes_per_image, check_boxes
+from .images import read_image
+from .pose_model import image_pipeline
 
-FIELDS = ('keypoints', 'keypoint_scores', 'scores', 'lambdas') + (
-    'bboxes',
-    'bbox_scores',
-    'box_indices',
-    'presence',  # where the head has it
-)
+FIELDS = ('keypoints', 'keypoint_scores', 'scores', 'lambdas')
+FIELDS += ('bboxes', 'bbox_scores', 'box_indices', 'presence')
 
 
 def estimate_poses(
     model: nn.Module,
     images: Union[str, Path, np.ndarray, Sequence[Union[str, Path, np.ndarray]]],
-    bboxes: Union[Sequence, Mapping, None] = None,
+    bboxes: Optional[Sequence] = None,
     batch_size: int = 32,
     **merge: Any,
-) -> List[Dict[str, np.ndarray]]:
+) -> list[dict[str, np.ndarray]]:
     """Everybody's pose in some images.
 
-    Each box gives N poses, one per λ. The poses of all boxes of an image are
-    merged into its people as :class:`MultiInstanceCocoMetric` merges them: score
-    decay for λ ≥ 1, then OKS-NMS.
+    Each box gives N poses, one per λ. The poses of all boxes of an image become its
+    people by :func:`merge_poses`, as in :class:`MultiInstanceCocoMetric`.
 
     Args:
-        model (nn.Module): From ``mmpose.apis.init_model``.
-        images (str | Path | np.ndarray | Sequence): Files or uint8 arrays (BGR,
-            BGRA or grey), or one of them. What cannot be read is skipped with a
-            warning and has no people.
-        bboxes (Sequence | Mapping, optional): For each image an array (n, 4) of
-            left, top, right, bottom in pixels of the image, or (n, 5) with a score.
-            Boxes that are not finite, empty or outside the image are skipped with
-            a warning. Defaults to the whole image as one box.
-        batch_size (int): Crops per forward pass, across boxes and images.
-            Defaults to 32.
-        **merge: ``score_decay``, ``nms_thr`` (OKS), ``nms_mode``
-            (``'none'`` keeps all N poses of every box), ``score_mode`` or
-            ``keypoint_score_thr`` instead of those of the config's
-            ``test_evaluator``; ``presence_thr``, the least ``presence`` of a pose,
-            where the model gives one (0.95 by default).
+        model (nn.Module): From :func:`load_model` or ``mmpose.apis.init_model``.
+        images (str | Path | np.ndarray | Sequence): Files or BGR arrays (H, W, 3), or
+            one of them. What cannot be read is skipped with a warning and has no
+            people.
+        bboxes (Sequence, optional): For each image an array (n, 4) of left, top,
+            right, bottom in pixels of the image, or (n, 5) with a score. Boxes that
+            are not finite, empty or outside the image are skipped with a warning.
+            Defaults to the whole image as one box.
+        batch_size (int): Crops of an image per forward pass. Defaults to 32.
+        **merge: Settings of :func:`merge_poses` instead of those of the config's
+            ``test_evaluator``. ``nms_mode='none'`` keeps all N poses of every box.
 
     Returns:
         list[dict[str, np.ndarray]]: for each image its P people, best first:
@@ -61,32 +57,140 @@ def estimate_poses(
         probability that the box has such a person.
 
     Raises:
-        ValueError: where the boxes are not one array per image, or a name in
-            ``merge`` is unknown.
+        ValueError: where the boxes are not one array per image, a name in ``merge`` is
+            unknown, the MIMBs are untrained because the checkpoint is of the stock
+            model, or the keypoints are not as many as the metainfo has.
 
     Example::
 
-        model = init_model(config, checkpoint, device='cpu')
-        people = estimate_poses(model, ['crowd.jpg'], [[[10, 20, 110, 220]]])[0]
+        people = estimate_poses(load_model(), ['crowd.jpg'], [[[10, 20, 110, 220]]])[0]
     """
+    check_mimbs_loaded(model, 'the checkpoint of the model')
     if isinstance(images, (str, Path, np.ndarray)):
         images = [images]
-    boxes_of = boxes_per_image(bboxes, len(images))
+    if bboxes is not None:
+        bboxes = boxes_per_image(bboxes, len(images))
     init_default_scope(model.cfg.get('default_scope', 'mmpose'))
-    pipeline = Compose(find_pipeline(model.cfg))
+    pipeline = Compose(image_pipeline(model.cfg))
     settings = merge_settings(model.cfg, **merge)
-    skipped = Skipped()
-    boxed = (
-        box_image(image, i, boxes_of(i), pipeline, skipped)
-        for i, image in enumerate(images)
-    )
+    skipped: list[str] = []
+    find = (lambda place, image: None) if bboxes is None else lambda i, _: bboxes[i]
     people = [
-        {
-            field: sample.pred_instances[field]
-            for field in FIELDS
-            if field in sample.pred_instances
-        }
-        for sample in predict_images(model, pipeline, boxed, settings, batch_size)
+        predict_people(model, pipeline, image, settings, batch_size).pred_instances
+        for image in load_images(images, find, pipeline, skipped)
     ]
-    skipped.warn()
+    warn_of_skipped(skipped)
+    return [{f: poses[f] for f in FIELDS if f in poses} for poses in people]
+
+
+class BoxedImage(NamedTuple):
+    """An image that is ready for :func:`predict_people`."""
+
+    pixels: Optional[np.ndarray]  # BGR, (H, W, 3); None if it could not be read
+    boxes: Boxes
+    metainfo: dict[str, Any]  # img_id, img_path
+
+
+def load_images(
+    images: Iterable,
+    find_boxes: Callable[[int, np.ndarray], Any],
+    pipeline: Compose,
+    skipped: list[str],
+) -> Iterator[BoxedImage]:
+    """Load images and their boxes, which ``find_boxes`` gives by place and pixels.
+
+    ``None`` is the whole image as one box. ``skipped`` gets a sentence for each image
+    and each box that is left out.
+    """
+    for i, image in enumerate(images):
+        named = isinstance(image, (str, Path))
+        # an array is called by its place, as in MMPose
+        name = str(image) if named else f'{i}.jpg'.rjust(10, '0')
+        try:
+            pixels = read_image(image, pipeline)
+        except ValueError as error:
+            skipped.append(str(error))
+            yield BoxedImage(
+                None, check_boxes([], (0, 0)), dict(img_id=i, img_path=name)
+            )
+            continue
+        height, width = pixels.shape[:2]
+        boxes = find_boxes(i, pixels)
+        boxes = np.array([[0, 0, width, height]] if boxes is None else boxes)
+        usable = check_boxes(boxes, (height, width))
+        for place in np.setdiff1d(np.arange(len(boxes)), usable.indices):
+            skipped.append(
+                f'the box {boxes[place].tolist()} of {name} is not finite, empty or '
+                'outside of the image'
+            )
+        yield BoxedImage(pixels, usable, dict(img_id=i, img_path=name))
+
+
+def warn_of_skipped(skipped: Sequence[str]) -> None:
+    """Warn once, with the count and the first case."""
+    if skipped:
+        message = f'{len(skipped)} skipped (images or boxes), the first: {skipped[0]}'
+        warnings.warn(message, stacklevel=3)
+
+
+@torch.no_grad()
+def predict_people(
+    model: nn.Module,
+    pipeline: Compose,
+    image: BoxedImage,
+    settings: dict[str, Any],
+    batch_size: int = 32,
+) -> PoseDataSample:
+    """The people of one image by :func:`merge_poses`.
+
+    Returns:
+        PoseDataSample: ``pred_instances`` with the fields of :func:`estimate_poses`;
+        ``pred_fields`` with ``heatmaps`` (N·K, H, W) where the model gives them.
+    """
+    shown = model.test_cfg.get('output_keypoint_indices')
+    sigmas = merge_sigmas(model.dataset_meta, shown)
+    info = dict(model.dataset_meta, img=image.pixels, **image.metainfo)
+    xyxy, scores, indices = image.boxes
+    crops = [
+        dict(info, bbox=xyxy[[i]], bbox_score=scores[[i]]) for i in range(len(indices))
+    ]
+    samples: list[PoseDataSample] = []
+    for start in range(0, len(crops), batch_size):
+        batch = [pipeline(crop) for crop in crops[start : start + batch_size]]
+        samples += model.test_step(pseudo_collate(batch))
+    if not samples:
+        return PoseDataSample(
+            metainfo=image.metainfo, pred_instances=_nobody(model, len(sigmas))
+        )
+    people = merge_data_samples(samples)
+    people.set_metainfo(image.metainfo)
+    poses = people.pred_instances
+    num = len(poses) // len(samples)  # poses per box
+    if 'lambdas' not in poses:  # a stock model
+        poses.lambdas = np.zeros(len(poses), dtype=np.float32)
+    poses.box_indices = np.repeat(indices, num)
+    kept, poses.scores = merge_poses(
+        poses.keypoints[..., :2],
+        poses.keypoint_scores,
+        poses.bbox_scores,
+        poses.lambdas,
+        np.repeat(people.gt_instances.bbox_scales.prod(axis=1), num),
+        sigmas,
+        poses.get('presence'),
+        **settings,
+    )
+    people.pred_instances = InstanceData(**{k: v[kept] for k, v in poses.items()})
     return people
+
+
+def _nobody(model: nn.Module, num_keypoints: int) -> InstanceData:
+    scalars = ['scores', 'lambdas', 'bbox_scores']
+    if getattr(model.head, 'presence', None) is not None:
+        scalars.append('presence')
+    return InstanceData(
+        keypoints=np.zeros((0, num_keypoints, 2), np.float32),
+        keypoint_scores=np.zeros((0, num_keypoints), np.float32),
+        bboxes=np.zeros((0, 4), np.float32),
+        box_indices=np.zeros(0, np.int64),
+        **{name: np.zeros(0, np.float32) for name in scalars},
+    )
