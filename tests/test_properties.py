@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from mmpose.evaluation.functional import oks_nms as stock_oks_nms
 
-from mipnet_mmpose.apis.boxes import check_boxes
 from mipnet_mmpose.datasets.siblings import SiblingIndex
 from mipnet_mmpose.evaluation import oks_nms, score_poses, soft_oks_nms, suppress_poses
 from mipnet_mmpose.evaluation.oks import COCO_SIGMAS
@@ -146,23 +145,6 @@ def test_siblings_are_the_others_of_the_image_by_distance(seed, num, images, lea
         found, seen = index[i]
         np.testing.assert_array_equal(found, keypoints[expected])
         np.testing.assert_array_equal(seen, visible[expected])
-
-
-@cases(300)
-@given(
-    arrays.arrays(
-        np.float64, st.tuples(st.integers(0, 6), st.just(5)), elements=any_float
-    )
-)
-def test_boxes_that_hold_no_part_of_the_image_are_left_out(boxes):
-    usable = check_boxes(boxes, (120, 160))
-    for i, (left, top, right, bottom, score) in enumerate(boxes):
-        finite = np.abs([left, top, right, bottom, score]).max() < 1e6
-        inside = left < right and top < bottom and left < 160 and top < 120
-        assert (i in usable.indices) == bool(
-            finite and inside and right > 0 and bottom > 0
-        )
-    np.testing.assert_array_equal(usable.xyxy, boxes[usable.indices, :4].astype('f4'))
 
 
 # -------------------------------------------------------------------------- the model

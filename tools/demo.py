@@ -5,10 +5,9 @@ MIPNet-TinyPose gives the poses of each box. A model of one's own takes --config
 --checkpoint, and the boxes of --boxes, --bbox or --det-config; without any of them the
 whole image is one box.
 
-Writes OUT/results.json, people as COCO results (image_id, category_id, keypoints, score,
-bbox) with file_name, lambda and box_index, and OUT/visualizations or OUT/NAME.mp4. The
-image_id is that of the boxes file, else the number that is the file's name, else the
-place of the image; in a video the number of the frame.
+Writes OUT/results.json, a list of people as COCO results with file_name, lambda and
+box_index, and OUT/visualizations or OUT/NAME.mp4. The image_id is that of the boxes
+file, else the number that is the file's name, else the place of the image or frame.
 """
 
 import argparse
@@ -129,6 +128,9 @@ def people_of(sample, image_id):
 
 def run(args):
     """Write the results of all images; Ctrl-C keeps what is there."""
+    warnings.simplefilter('ignore')  # what the packages below say of each other
+    warnings.filterwarnings('default', module='mipnet_mmpose|__main__|demo')
+    warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
     from mmengine.logging import MMLogger
     from tqdm import tqdm
 
@@ -136,7 +138,7 @@ def run(args):
     from mipnet_mmpose.apis.images import list_images
     from mipnet_mmpose.whole_files import written_whole
 
-    warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
+    MMLogger.get_current_instance().setLevel('ERROR')
     images = list_images(args.input)
     ids, boxes = find_boxes(args, images)
     inferencer = MIPNetInferencer(
@@ -147,7 +149,6 @@ def run(args):
         det_weights=args.det_checkpoint,
         det_cat_ids=args.det_cat_ids,
     )
-    MMLogger.get_current_instance().setLevel('WARNING')
     pictures = drawn = args.out / 'visualizations'
     video, path = not isinstance(images, list), Path(args.input)
     if video:

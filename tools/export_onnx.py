@@ -5,11 +5,11 @@ The file takes `images` (B, 3, h, w), crops of the config's input size, normalis
 free. With --lambdas the values are baked in and `images` is the only input. By head the
 outputs are `heatmaps` (B, L, K, h', w'), `simcc_x` (B, L, K, w') and `simcc_y`
 (B, L, K, h'), or `keypoints` (B, L, K, 2) in parts of the crop (with RLE (B, L, K, 4),
-two deviations behind). A head with presence also gives `presence` (B, L), the
-probability that there is such a person.
+two deviations behind). A head with presence also gives `presence` (B, L), the logit of
+its trained layer, and the metadata what to weight it with.
 
 What is needed to crop, normalise and decode is in the file's metadata, one JSON value
-a key. tools/run_onnx.py is a reader without MMPose.
+a key. `mipnet run_onnx` is a reader without MMPose.
 """
 
 import argparse
@@ -20,25 +20,6 @@ from inspect import signature
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import numpy as np
-import torch
-from mmengine.config import Config, DictAction
-from torch import nn
-
-# before mmpose.apis, which mmcv-lite alone cannot import
-# isort: split
-import mipnet_mmpose
-from mipnet_mmpose.datasets.unwrap import find_pipeline
-from mipnet_mmpose.models.lambdas import LambdaModule
-from mipnet_mmpose.models.mimb import encode_lambdas
-from mipnet_mmpose.models.stock_checkpoint import load_whole_checkpoint
-from mipnet_mmpose.whole_files import written_whole
-
-# isort: split
-from mmpose.apis import init_model
-from mmpose.apis.inference import dataset_meta_from_config
-from mmpose.models.heads import RLEHead
 
 TOLERANCE = 1e-4  # of the largest value of an output
 OUTPUTS = {
@@ -52,140 +33,123 @@ OUTPUTS = {
 PIPELINE = ('LoadImage', 'GetBBoxCenterScale', 'TopdownAffine', 'PackPoseInputs')
 
 
-class ExportError(Exception):
-    """What keeps a model from being exported, in a sentence."""
-
-
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='mipnet export_onnx',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', type=Path, metavar='CONFIG')
-    parser.add_argument('checkpoint', type=Path, metavar='CKPT')
-    parser.add_argument('out', type=Path, metavar='OUT', help='file to write, .onnx')
-    parser.add_argument(
+    add = parser.add_argument
+    add('config', metavar='CONFIG', help="a path or a name, of MMPose's or of ours")
+    add('checkpoint', type=Path, metavar='CKPT')
+    add('out', type=Path, metavar='OUT', help='file to write, .onnx')
+    add(
         '--lambdas',
         type=float,
         nargs='+',
         metavar='λ',
-        help='bake these in; by default they are an input',
+        help='bake these in (default: they are an input)',
     )
-    parser.add_argument('--opset', type=int, default=16, help='default: %(default)s')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings of the config, key=value',
-    )
+    add('--opset', type=int, default=16, help='(default: %(default)s)')
     args = parser.parse_args(argv)
     if args.out.suffix != '.onnx':
         parser.error(f'OUT must end in .onnx, got {args.out}')
     return args
 
 
-class PoseNetwork(nn.Module):
+def pose_network(model):
     """The network of a multi-instance pose estimator, with λ as an input.
 
-    Args:
-        model (TopdownPoseEstimator): in eval mode.
-
-    Attributes:
-        num_instances (int): N.
-        lambdas (Tensor): those of the model's config, 0 … N−1 by default.
-        outputs (list[str]): names of the outputs.
-
-    Shape:
-        images ``(B, 3, h, w)``, lambdas ``(L,)`` → each output ``(B, L, K, ...)``.
-        λ outside 0 … N−1 are moved to the nearest end.
+    images ``(B, 3, h, w)``, lambdas ``(L,)`` → each output ``(B, L, K, ...)``, λ moved
+    into 0 … N−1.
 
     Raises:
-        ExportError: if the model has no MIMB, or a codec of unknown outputs.
+        ValueError: if the model has no MIMB, or a codec of unknown outputs.
     """
+    import torch
+    from mmpose.models.heads import RLEHead
 
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.model = model
-        self.lambda_modules = [
-            module for module in model.modules() if isinstance(module, LambdaModule)
-        ]
-        if not self.lambda_modules:
-            raise ExportError('the model has no MIMB, there is no lambda to export')
-        codec = type(model.head.decoder).__name__
-        if codec not in OUTPUTS:
-            raise ExportError(
-                f'model.head.head.decoder is a {codec}; known are {", ".join(OUTPUTS)}'
+    from mipnet_mmpose.models.lambdas import LambdaModule
+
+    class PoseNetwork(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+            folds = [m for m in model.modules() if isinstance(m, LambdaModule)]
+            codec = type(model.head.decoder).__name__
+            if not folds:
+                raise ValueError('the model has no MIMB, there is no lambda to export')
+            if codec not in OUTPUTS:
+                raise ValueError(
+                    f'model.head.head.decoder is a {codec}; known are {[*OUTPUTS]}'
+                )
+            self.folds, self.num_instances = folds, folds[0].num_instances
+            self.lambdas = torch.arange(self.num_instances).float()
+            self.outputs = list(OUTPUTS[codec])
+            if model.head.presence is not None:
+                self.outputs.append('presence')
+
+        def forward(self, images, lambdas=None):
+            lambdas = self.lambdas if lambdas is None else lambdas
+            last = self.num_instances - 1
+            instances = torch.arange(last + 1, dtype=lambdas.dtype)
+            distance = lambdas.clamp(0, last)[:, None] - instances
+            codes = (1 - distance.abs()).clamp(min=0)  # encode_lambdas, as a graph
+            for module in self.folds:
+                module._test_codes = codes
+            feats = self.model.extract_feat(images)
+            outputs = self.model.head(feats)
+            outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+            if isinstance(self.model.head.head, RLEHead):
+                points, deviations = outputs[0].split(2, dim=-1)
+                outputs = [torch.cat([points, deviations.sigmoid()], dim=-1)]
+            outputs = list(
+                outputs[: len(OUTPUTS[type(self.model.head.decoder).__name__])]
             )
-        self.outputs = list(OUTPUTS[codec])
-        self.presence = model.head.presence
-        self.pose_outputs = len(self.outputs)
-        if self.presence is not None:
-            self.outputs.append('presence')
-        self.num_instances = self.lambda_modules[0].num_instances
-        self.register_buffer('lambdas', torch.tensor(self.lambda_modules[0].lambdas))
-
-    def forward(self, images, lambdas=None):
-        lambdas = self.lambdas if lambdas is None else lambdas
-        instances = torch.arange(self.num_instances, dtype=lambdas.dtype)
-        distance = lambdas.clamp(0, self.num_instances - 1)[:, None] - instances
-        codes = (1 - distance.abs()).clamp(min=0)  # encode_lambdas, as a graph
-        for module in self.lambda_modules:
-            module._test_codes = codes
-        feats = self.model.extract_feat(images)
-        outputs = self.model.head(feats)
-        if not isinstance(outputs, (list, tuple)):
-            outputs = (outputs,)
-        outputs = outputs[: self.pose_outputs]  # integral regression adds its heatmaps
-        if isinstance(self.model.head.head, RLEHead):
-            points, deviations = outputs[0].split(2, dim=-1)
-            outputs = [torch.cat([points, deviations.sigmoid()], dim=-1)]
-        shown = self.model.test_cfg.get('output_keypoint_indices')
-        grouped = []
-        for output in outputs:
-            rows = (images.shape[0], lambdas.shape[0], *output.shape[1:])
-            grouped.append(output.reshape(rows))
+            shown = self.model.test_cfg.get('output_keypoint_indices')
             if shown is not None:
-                grouped[-1] = grouped[-1][:, :, list(shown)]
-        if self.presence is not None:
-            grouped.append(self.presence.predict(feats, lambdas))
-        return tuple(grouped)
+                outputs = [output[:, list(shown)] for output in outputs]
+            if 'presence' in self.outputs:
+                outputs.append(self.model.head.presence(feats))
+            size = (images.shape[0], lambdas.shape[0])
+            return tuple(output.reshape(*size, *output.shape[1:]) for output in outputs)
+
+    return PoseNetwork().eval()
 
 
 def describe(model, network):
     """What a user of the file needs to know, by metadata key."""
-    try:
-        pipeline = find_pipeline(model.cfg)
-    except ValueError as error:
-        raise ExportError(error) from error
-    transforms = {step['type'].split('.')[-1]: step for step in pipeline}
-    for name in transforms:
-        if name not in PIPELINE:
-            print(
-                f'warning: test_dataloader.dataset.pipeline has {name}, which nothing '
-                'in the file tells of',
-                file=sys.stderr,
-            )
+    import mipnet_mmpose
+    from mipnet_mmpose.apis.pose_model import image_pipeline, shown_skeleton
+
+    transforms = {str(s['type']).split('.')[-1]: s for s in image_pipeline(model.cfg)}
+    for name in set(transforms) - set(PIPELINE):
+        print(
+            f'warning: test_dataloader.dataset.pipeline has {name}, which nothing in '
+            'the file tells of',
+            file=sys.stderr,
+        )
     if 'TopdownAffine' not in transforms:
-        raise ExportError('test_dataloader.dataset.pipeline has no TopdownAffine')
+        raise ValueError('test_dataloader.dataset.pipeline has no TopdownAffine')
     affine = transforms['TopdownAffine']
-    codec = dict(model.cfg.model.head.head.decoder)
-    preprocessor = model.data_preprocessor
-    swaps = preprocessor._channel_conversion
-    normalises = preprocessor._enable_normalize
-    meta = model.dataset_meta
-    names = [meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])]
+    preprocessor, meta = model.data_preprocessor, model.dataset_meta
+    normalises, presence = preprocessor._enable_normalize, model.head.presence
+    shown = model.test_cfg.get('output_keypoint_indices')
+    shown = range(meta['num_keypoints']) if shown is None else shown
+    evidence = [1, 0, 0, 0] if presence is None else presence.evidence.tolist()
     return dict(
         input_size=affine['input_size'],
         padding=transforms.get('GetBBoxCenterScale', {}).get('padding', 1.25),
         use_udp=affine.get('use_udp', False),
-        color='RGB' if swaps else 'BGR',  # images are read as BGR
+        color='RGB' if preprocessor._channel_conversion else 'BGR',  # read as BGR
         mean=preprocessor.mean.ravel().tolist() if normalises else [0, 0, 0],
         std=preprocessor.std.ravel().tolist() if normalises else [1, 1, 1],
-        codec=codec,
+        codec=dict(model.cfg.model.head.head.decoder),
         num_instances=network.num_instances,
         lambdas=network.lambdas.tolist(),
-        keypoint_names=names,
-        skeleton=meta['skeleton_links'],
+        presence_evidence=evidence,
+        keypoint_names=[meta['keypoint_id2name'][i] for i in shown],
+        skeleton=shown_skeleton(model),
         flip_indices=meta['flip_indices'],
         mipnet_mmpose_version=mipnet_mmpose.__version__,
     )
@@ -194,6 +158,7 @@ def describe(model, network):
 def export(network, path, metadata, baked, opset):
     """Write the ONNX file."""
     import onnx
+    import torch
 
     width, height = metadata['input_size']
     # two λ at least: with one alone a folded batch would look unfolded to the tracer
@@ -204,7 +169,7 @@ def export(network, path, metadata, baked, opset):
         axes = {name: {0: 'B'} for name in ('images', *network.outputs)}
     options = {}
     if 'dynamo' in signature(torch.onnx.export).parameters:
-        options['dynamo'] = False  # the exporter that torch 1.13 has, too
+        options['dynamo'] = False  # the exporter that torch 2.0 has, too
     images = torch.randn(2, 3, height, width)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of values that the trace takes as fixed
@@ -226,17 +191,16 @@ def export(network, path, metadata, baked, opset):
     onnx.save(file, str(path))
 
 
-def largest_difference(network, path, metadata, baked, batch_sizes=(1, 7)):
+def largest_difference(network, path, metadata, baked):
     """Of onnxruntime and PyTorch, relative to the largest value of the output."""
     import onnxruntime
+    import torch
 
-    session = onnxruntime.InferenceSession(
-        str(path), providers=['CPUExecutionProvider']
-    )
+    providers = ['CPUExecutionProvider']
+    session = onnxruntime.InferenceSession(str(path), providers=providers)
     width, height = metadata['input_size']
-    num = network.num_instances
-    largest = 0.0
-    for batch_size in batch_sizes:
+    num, largest = network.num_instances, 0.0
+    for batch_size in (1, 7):
         images = torch.randn(batch_size, 3, height, width)
         between = torch.linspace(0, num - 1, num + 1)
         for lambdas in [network.lambdas] if baked else [network.lambdas, between]:
@@ -246,64 +210,51 @@ def largest_difference(network, path, metadata, baked, batch_sizes=(1, 7)):
                 expected = network(images, lambdas)
             for actual, output in zip(session.run(None, feed), expected):
                 if actual.shape != output.shape:
-                    raise ExportError(
-                        f'{path} gives {actual.shape}, PyTorch {tuple(output.shape)}'
-                    )
-                difference = np.abs(actual - output.numpy()).max()
+                    raise ValueError(f'{path} gives {actual.shape}, not {output.shape}')
+                difference = abs(actual - output.numpy()).max()
                 largest = max(largest, difference / output.abs().max().item())
     return largest
 
 
-def load_model(config, checkpoint, cfg_options=None):
-    """A pose estimator on the CPU, with the meta information of its test set."""
-    try:
-        cfg = Config.fromfile(config)
-        cfg.merge_from_dict(cfg_options or {})
-        model = init_model(cfg, device='cpu')
-        load_whole_checkpoint(model, checkpoint)
-    except ExportError:
-        raise
-    except Exception as error:  # a damaged file can raise anything
-        raise ExportError(
-            f'{config} with {checkpoint}: {type(error).__name__}: {error}'
-        ) from error
-    meta = dataset_meta_from_config(cfg, 'test')
-    if meta is not None:
-        model.dataset_meta = meta
-    return model
+def run(args):
+    """Export and check; nothing is written where the check fails."""
+    import torch
+
+    from mipnet_mmpose import load_model
+    from mipnet_mmpose.models.mimb import encode_lambdas
+    from mipnet_mmpose.models.stock_checkpoint import load_whole_checkpoint
+    from mipnet_mmpose.whole_files import written_whole
+
+    model = load_model(args.config, args.checkpoint, 'cpu')
+    load_whole_checkpoint(model, args.checkpoint)  # refuses what lacks some
+    network = pose_network(model)
+    baked = args.lambdas is not None
+    if baked:
+        encode_lambdas(args.lambdas, network.num_instances)  # checks their range
+        network.lambdas = torch.tensor(args.lambdas)
+    metadata = describe(model, network)
+    with written_whole(args.out) as part:
+        export(network, part, metadata, baked, args.opset)
+        difference = largest_difference(network, part, metadata, baked)
+        if not difference <= TOLERANCE:
+            raise ValueError(
+                f'onnxruntime differs from PyTorch by {difference:.1e} of the largest '
+                f'value, more than {TOLERANCE:.0e}; {args.out} is not written'
+            )
+    print(f'onnxruntime and PyTorch differ by {difference:.1e} of the largest value')
+    print(args.out)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    for path in (args.config, args.checkpoint):
-        if not path.is_file():
-            sys.exit(f'error: {path} does not exist')
     try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
+        run(args)
     except ImportError as error:
         sys.exit(f'error: {error}: pip install onnx onnxruntime')
-    try:
-        model = load_model(args.config, args.checkpoint, args.cfg_options)
-        network = PoseNetwork(model).eval()
-        baked = args.lambdas is not None
-        if baked:
-            encode_lambdas(args.lambdas, network.num_instances)  # checks their range
-            network.lambdas = torch.tensor(args.lambdas)
-        metadata = describe(model, network)
-        with written_whole(args.out) as part:
-            export(network, part, metadata, baked, args.opset)
-            difference = largest_difference(network, part, metadata, baked)
-            if not difference <= TOLERANCE:
-                raise ExportError(
-                    f'onnxruntime differs from PyTorch by {difference:.1e} of the '
-                    f'largest value, more than {TOLERANCE:.0e}; {args.out} is not '
-                    'written'
-                )
-    except (ExportError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(f'onnxruntime and PyTorch differ by {difference:.1e} of the largest value')
-    print(args.out)
+    except KeyboardInterrupt:
+        sys.exit('interrupted')
 
 
 if __name__ == '__main__':

@@ -15,7 +15,6 @@ from torch import nn
 
 from ..evaluation.merge_poses import merge_poses, merge_settings, merge_sigmas
 from ..models.stock_checkpoint import check_mimbs_loaded
-from .boxes import Boxes, boxes_per_image, check_boxes
 from .images import read_image
 from .pose_model import image_pipeline
 
@@ -41,9 +40,8 @@ def estimate_poses(
             one of them. What cannot be read is skipped with a warning and has no
             people.
         bboxes (Sequence, optional): For each image an array (n, 4) of left, top,
-            right, bottom in pixels of the image, or (n, 5) with a score. Boxes that
-            are not finite, empty or outside the image are skipped with a warning.
-            Defaults to the whole image as one box.
+            right, bottom in pixels of the image, or (n, 5) with a score. Defaults to
+            the whole image as one box.
         batch_size (int): Crops of an image per forward pass. Defaults to 32.
         **merge: Settings of :func:`merge_poses` instead of those of the config's
             ``test_evaluator``. ``nms_mode='none'`` keeps all N poses of every box.
@@ -87,7 +85,7 @@ class BoxedImage(NamedTuple):
     """An image that is ready for :func:`predict_people`."""
 
     pixels: Optional[np.ndarray]  # BGR, (H, W, 3); None if it could not be read
-    boxes: Boxes
+    boxes: np.ndarray  # left, top, right, bottom, score, float32, (n, 5)
     metainfo: dict[str, Any]  # img_id, img_path
 
 
@@ -100,37 +98,62 @@ def load_images(
     """Load images and their boxes, which ``find_boxes`` gives by place and pixels.
 
     ``None`` is the whole image as one box. ``skipped`` gets a sentence for each image
-    and each box that is left out.
+    that cannot be read.
     """
     for i, image in enumerate(images):
         named = isinstance(image, (str, Path))
         # an array is called by its place, as in MMPose
-        name = str(image) if named else f'{i}.jpg'.rjust(10, '0')
+        info = dict(img_id=i, img_path=str(image) if named else f'{i:06d}.jpg')
         try:
             pixels = read_image(image, pipeline)
         except ValueError as error:
             skipped.append(str(error))
-            yield BoxedImage(
-                None, check_boxes([], (0, 0)), dict(img_id=i, img_path=name)
-            )
+            yield BoxedImage(None, check_boxes([]), info)
             continue
-        height, width = pixels.shape[:2]
         boxes = find_boxes(i, pixels)
-        boxes = np.array([[0, 0, width, height]] if boxes is None else boxes)
-        usable = check_boxes(boxes, (height, width))
-        for place in np.setdiff1d(np.arange(len(boxes)), usable.indices):
-            skipped.append(
-                f'the box {boxes[place].tolist()} of {name} is not finite, empty or '
-                'outside of the image'
-            )
-        yield BoxedImage(pixels, usable, dict(img_id=i, img_path=name))
+        if boxes is None:
+            boxes = [[0, 0, pixels.shape[1], pixels.shape[0]]]
+        yield BoxedImage(pixels, check_boxes(boxes), info)
+
+
+def check_boxes(boxes: Any) -> np.ndarray:
+    """Boxes with a score, float32, (n, 5), of boxes (n, 4) or (n, 5).
+
+    Raises:
+        ValueError: where the shape is another one.
+    """
+    boxes = np.asarray(boxes, dtype=np.float32)
+    boxes = boxes if boxes.size else boxes.reshape(0, 5)
+    if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
+        raise ValueError(
+            'the boxes of an image are (n, 4) as left, top, right, bottom, or (n, 5) '
+            f'with a score, got shape {boxes.shape}'
+        )
+    return np.c_[boxes, np.ones(len(boxes), np.float32)][:, :5]
+
+
+def boxes_per_image(boxes: Sequence, num_images: int) -> Sequence:
+    """Boxes for each image; of a single image also the boxes themselves.
+
+    Raises:
+        ValueError: where there are not as many entries as images.
+    """
+    if num_images == 1 and len(boxes) and np.ndim(boxes[0]) == 1:
+        boxes = [boxes]
+    if len(boxes) != num_images:
+        raise ValueError(
+            f'bboxes has {len(boxes)} entries for {num_images} images: give one '
+            '(n, 4) array of boxes per image'
+        )
+    return boxes
 
 
 def warn_of_skipped(skipped: Sequence[str]) -> None:
     """Warn once, with the count and the first case."""
     if skipped:
-        message = f'{len(skipped)} skipped (images or boxes), the first: {skipped[0]}'
-        warnings.warn(message, stacklevel=3)
+        warnings.warn(
+            f'images skipped: {len(skipped)}, the first: {skipped[0]}', stacklevel=2
+        )
 
 
 @torch.no_grad()
@@ -150,10 +173,7 @@ def predict_people(
     shown = model.test_cfg.get('output_keypoint_indices')
     sigmas = merge_sigmas(model.dataset_meta, shown)
     info = dict(model.dataset_meta, img=image.pixels, **image.metainfo)
-    xyxy, scores, indices = image.boxes
-    crops = [
-        dict(info, bbox=xyxy[[i]], bbox_score=scores[[i]]) for i in range(len(indices))
-    ]
+    crops = [dict(info, bbox=b[None, :4], bbox_score=b[4:]) for b in image.boxes]
     samples: list[PoseDataSample] = []
     for start in range(0, len(crops), batch_size):
         batch = [pipeline(crop) for crop in crops[start : start + batch_size]]
@@ -168,7 +188,7 @@ def predict_people(
     num = len(poses) // len(samples)  # poses per box
     if 'lambdas' not in poses:  # a stock model
         poses.lambdas = np.zeros(len(poses), dtype=np.float32)
-    poses.box_indices = np.repeat(indices, num)
+    poses.box_indices = np.repeat(np.arange(len(samples)), num)
     kept, poses.scores = merge_poses(
         poses.keypoints[..., :2],
         poses.keypoint_scores,
@@ -184,13 +204,9 @@ def predict_people(
 
 
 def _nobody(model: nn.Module, num_keypoints: int) -> InstanceData:
-    scalars = ['scores', 'lambdas', 'bbox_scores']
-    if getattr(model.head, 'presence', None) is not None:
-        scalars.append('presence')
-    return InstanceData(
-        keypoints=np.zeros((0, num_keypoints, 2), np.float32),
-        keypoint_scores=np.zeros((0, num_keypoints), np.float32),
-        bboxes=np.zeros((0, 4), np.float32),
-        box_indices=np.zeros(0, np.int64),
-        **{name: np.zeros(0, np.float32) for name in scalars},
-    )
+    shapes = dict.fromkeys(FIELDS, (0,))
+    shapes.update(keypoints=(0, num_keypoints, 2), bboxes=(0, 4))
+    shapes['keypoint_scores'] = (0, num_keypoints)
+    if getattr(model.head, 'presence', None) is None:
+        del shapes['presence']
+    return InstanceData(**{f: np.zeros(shape, 'f4') for f, shape in shapes.items()})

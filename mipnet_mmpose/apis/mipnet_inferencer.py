@@ -17,10 +17,15 @@ from mmpose.structures import PoseDataSample, split_instances
 from ..evaluation.merge_poses import merge_settings
 from ..mmpose_files import find_config
 from ..models.stock_checkpoint import check_mimbs_loaded
-from .boxes import boxes_per_image
 from .boxes_file import boxes_from_file
 from .images import list_images
-from .inference import BoxedImage, load_images, predict_people, warn_of_skipped
+from .inference import (
+    BoxedImage,
+    boxes_per_image,
+    load_images,
+    predict_people,
+    warn_of_skipped,
+)
 from .pose_model import POSE, image_pipeline, person_detector, shown_skeleton
 
 
@@ -159,19 +164,13 @@ class MIPNetInferencer(Pose2DInferencer):
         self,
         inputs: BoxedImage,
         merge_results: bool = True,
-        score_decay: Optional[float] = None,
-        presence_thr: Optional[float] = None,
-        oks_nms_thr: Optional[float] = None,
         pose_based_nms: bool = False,
+        oks_nms_thr: Optional[float] = None,
+        **merge: Optional[float],
     ) -> list[PoseDataSample]:
         """The people of one image."""
-        settings = merge_settings(
-            self.cfg,
-            score_decay=score_decay,
-            presence_thr=presence_thr,
-            nms_thr=oks_nms_thr,
-            nms_mode=None if merge_results else 'none',
-        )
+        mode = None if merge_results else 'none'
+        settings = merge_settings(self.cfg, nms_thr=oks_nms_thr, nms_mode=mode, **merge)
         sample = predict_people(self.model, self.pipeline, inputs, settings)
         people = sample.pred_instances
         if pose_based_nms and len(people):

@@ -3,26 +3,27 @@
 import json
 import warnings
 
+import cv2
+import mmcv
 import numpy as np
 import pytest
 
+from mipnet_mmpose import MIPNetInferencer
 from mipnet_mmpose.apis.boxes_file import boxes_from_file
-from mipnet_mmpose.apis.images import VideoFrames
 
 
 @pytest.fixture
 def match(tmp_path):
     """Ids whose boxes the images get; the box of an id starts at x = id."""
 
-    def call(images, content, category=None):
+    def call(images, content):
         path = tmp_path / 'boxes.json'
         path.write_text(json.dumps(content))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')
-            found = boxes_from_file(path, images, category)
+            call.ids, boxes = boxes_from_file(path, images)
         call.told = ' | '.join(str(warning.message) for warning in caught)
-        call.ids = found.ids
-        return {i: [int(x) for x in found.boxes[i][:, 0]] for i in found.boxes}
+        return {i: [int(x) for x in b[:, 0]] for i, b in enumerate(boxes) if len(b)}
 
     return call
 
@@ -43,8 +44,8 @@ def annotations(names):
 
 def test_a_box_is_corners_and_score(tmp_path):
     (tmp_path / 'boxes.json').write_text(json.dumps(detections(3)))
-    found = boxes_from_file(tmp_path / 'boxes.json', ['3.jpg'])
-    assert found.boxes[0].tolist() == [[3, 5, 13, 25, 0.5]]
+    _, boxes = boxes_from_file(tmp_path / 'boxes.json', ['3.jpg'])
+    assert boxes[0].tolist() == [[3, 5, 13, 25, 0.5]]
 
 
 @pytest.mark.parametrize(
@@ -56,12 +57,14 @@ def test_a_box_is_corners_and_score(tmp_path):
         (['img7_left.png', 'img9_left.png'], [7, 9]),
         (['図_3.jpg', '図_4.jpg'], [3, 4]),
         (['a10.webp', 'a9.webp'], [10, 9]),
+        (['COCO_val2014_000000000002.jpg'], [7, 2]),  # one image of many
     ],
 )
 def test_detections_go_by_the_number_in_the_names(match, images, ids):
-    expected = {i: [int(image_id)] for i, image_id in enumerate(ids)}
+    given = ids[-len(images) :]
+    expected = {i: [int(image_id)] for i, image_id in enumerate(given)}
     assert match(images, detections(*reversed(ids))) == expected
-    assert match.ids == ids
+    assert match.ids == given
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,7 @@ def test_detections_go_by_the_number_in_the_names(match, images, ids):
     [
         (['0.jpg', '1.jpg', '2.jpg'], [1, 2, 3]),  # numbered from 0 and from 1
         (['a.jpg', 'b.jpg'], [0, 1]),
+        (['photo.jpg'], [1]),
         (['1.jpg', 'b.jpg'], [1]),
         (['1_2.jpg', '2_1.jpg'], [1, 2]),  # two numbers, each fits
         (['cam1/1.jpg', 'cam2/1.jpg'], [1]),
@@ -78,15 +82,15 @@ def test_detections_go_by_the_number_in_the_names(match, images, ids):
 )
 def test_detections_that_fit_no_or_two_ways_are_refused(match, images, ids):
     content = [box(i, x=1, score=1) for i in ids]
-    with pytest.raises(ValueError, match=r'boxes\.json: which of its images') as error:
+    with pytest.raises(ValueError, match=r'boxes\.json: which boxes are') as error:
         match(images, content)
     assert all(image in str(error.value) for image in images[:2])
-    assert all(repr(i) in str(error.value) for i in ids[:2])
+    assert all(f'image_id {i}' in str(error.value) for i in ids[:2])
 
 
 def test_an_image_without_detections_has_nobody(match):
     assert match(['1.jpg', '2.jpg'], detections(2)) == {1: [2]}
-    assert '1 images are not in it' in match.told
+    assert 'nothing of 1 of 2 images' in match.told
 
 
 @pytest.mark.parametrize(
@@ -103,8 +107,6 @@ def test_an_image_without_detections_has_nobody(match):
         (['/a/in/2.jpg'], {1: '/elsewhere/2.jpg'}, [1]),
         (['/a/in/2.jpg'], {1: '/b/in/2.jpg', 2: '/a/in/2.jpg'}, [2]),
         (['in/2.JPG'], {1: '2.jpg'}, [1]),
-        (['in/2.JPG', 'in/2.jpg'], {1: '2.jpg', 2: '2.JPG'}, [2, 1]),
-        (['in/a\u0308.jpg'], {1: '\u00e4.jpg'}, [1]),
         (['in/7.jpg', 'in/8.jpg'], {1: '8.jpg'}, [None, 1]),
         # the name is there, in another folder than the others are found in
         (
@@ -126,10 +128,14 @@ def test_annotations_go_by_file_name(match, images, names, expected):
         (
             ['in/1.jpg'],
             {1: 'cam1/1.jpg', 2: 'cam2/1.jpg'},
-            r'is in/1.jpg cam1.*or cam2',
+            r'in/1.jpg cam1.*or cam2',
         ),
-        (['cam1/1.jpg', 'cam2/1.jpg'], {5: '1.jpg'}, 'boxes of id 5 those of cam1'),
-        (['1.jpg', '2.jpg'], {1: 'a.jpg', 2: 'b.jpg'}, 'which of its images is which'),
+        (['cam1/1.jpg', 'cam2/1.jpg'], {5: '1.jpg'}, 'which boxes are those of cam1'),
+        (
+            ['1.jpg', '2.jpg'],
+            {1: 'a.jpg', 2: 'b.jpg'},
+            'which boxes are those of 1.jpg, 2.jpg',
+        ),
     ],
 )
 def test_names_that_do_not_say_which_are_refused(match, images, names, message):
@@ -137,16 +143,10 @@ def test_names_that_do_not_say_which_are_refused(match, images, names, message):
         match(images, annotations(names))
 
 
-def test_boxes_of_images_not_given_are_counted(match):
-    match(['1.jpg'], annotations({1: '1.jpg', 2: '2.jpg', 3: '3.jpg'}))
-    assert '2 of its images are not among those given' in match.told
-
-
 def test_regions_are_no_boxes(match):
     content = annotations({1: '1.jpg'})
     content['annotations'].append(box(1, x=50, iscrowd=1))
     assert match(['1.jpg'], content) == {0: [1]}
-    assert '1 regions (iscrowd)' in match.told
 
 
 def test_categories(match):
@@ -157,28 +157,35 @@ def test_categories(match):
     assert match(['1.jpg'], content) == {0: [1]}  # the one there is
     content['annotations'].append(dict(box(1, x=40), category_id=4))
     assert match(['1.jpg'], content) == {0: [40]}
-    assert '1 boxes of other categories than 4' in match.told
-    assert match(['1.jpg'], content, 'horse') == {0: [1]}
-    assert match(['1.jpg'], content, '2') == {0: [1]}
     content['categories'][0]['name'] = 'rider'
-    with pytest.raises(ValueError, match=r'2 \(horse\), 4 \(rider\): name one'):
+    with pytest.raises(ValueError, match=r'which category .*rider \(4\)'):
         match(['1.jpg'], content)
 
 
-def test_in_a_video_the_first_frame_is_0(match, tmp_path, monkeypatch):
-    video = VideoFrames.__new__(VideoFrames)
-    video.path, video.length = 'v.mp4', 3
+def test_in_a_video_the_first_frame_is_0(match, tmp_path):
+    path = str(tmp_path / 'v.avi')
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 10, (32, 32))
+    for _ in range(3):
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+    writer.release()
+    video = mmcv.VideoReader(path)
     assert match(video, detections(0, 2)) == {0: [0], 2: [2]}
     assert match(video, detections('0', '2')) == {0: [0], 2: [2]}
-    with pytest.raises(ValueError, match=r'goes to 3, the 3 frames .* are 0 \.\.\. 2'):
+    with pytest.raises(ValueError, match=r'goes to 3, the frames are 0 \.\.\. 2'):
         match(video, detections(1, 2, 3))
 
 
-def test_inferencer_takes_the_file(match, pose_files, tmp_path):
-    from mipnet_mmpose import MIPNetInferencer
-
-    (tmp_path / 'boxes.json').write_text(json.dumps(detections(0, 1)))
+def test_inferencer_takes_the_file(pose_files, tmp_path):
+    (tmp_path / 'boxes.json').write_text(json.dumps(detections(10, 20)))
     inferencer = MIPNetInferencer(*pose_files, device='cpu')
     noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
-    with pytest.raises(ValueError, match='says nothing of arrays'):
-        next(inferencer([noise], bboxes=tmp_path / 'boxes.json'))
+    paths = [str(tmp_path / f'{i}.png') for i in (20, 10)]
+    for path in paths:
+        cv2.imwrite(path, noise)
+    boxes = str(tmp_path / 'boxes.json')
+    lefts = [
+        r['predictions'][0][0]['bbox'][0][0] for r in inferencer(paths, bboxes=boxes)
+    ]
+    assert lefts == [20, 10]
+    with pytest.raises(ValueError, match=r'boxes\.json: '):
+        next(inferencer([noise], bboxes=boxes))

@@ -10,8 +10,8 @@ from mmpose.apis import inference_topdown, init_model
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.functional import oks_nms
 
-from mipnet_mmpose import MIPNetInferencer, MultiInstanceCocoMetric, estimate_poses
-from mipnet_mmpose.apis.merge_boxes import UNKNOWN_SIGMA, merge_sigmas
+from mipnet_mmpose import MIPNetInferencer, estimate_poses
+from mipnet_mmpose.evaluation.merge_poses import UNKNOWN_SIGMA
 
 from .conftest import pose_config, random_weights
 
@@ -61,21 +61,3 @@ def test_inferencer_draws_hands(photo, tmp_path):
     result = next(inferencer(image, bboxes=boxes, return_vis=True))
     assert len(result['predictions'][0][0]['keypoints']) == 21
     assert (result['visualization'][0] != image).any()
-
-
-def test_unknown_sigma_is_the_mean_of_cocos():
-    coco = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
-    assert UNKNOWN_SIGMA == pytest.approx(coco['sigmas'].mean(), abs=5e-4)
-
-
-def test_sigmas_for_some_keypoints_are_refused():
-    with pytest.raises(ValueError, match=r'metainfo\.sigmas has 2 numbers for 3'):
-        merge_sigmas(dict(num_keypoints=3, sigmas=[0.1, 0.1]))
-
-
-def test_average_precision_without_sigmas_is_refused_before_it_is_computed():
-    metric = MultiInstanceCocoMetric()
-    with pytest.raises(ValueError, match=r'metainfo\.sigmas of onehand10k is empty'):
-        metric.dataset_meta = parse_pose_metainfo(
-            dict(from_file='configs/_base_/datasets/onehand10k.py')
-        )

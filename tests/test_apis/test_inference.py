@@ -1,20 +1,17 @@
 """Poses from images and boxes, without files around."""
 
 import json
-import warnings
 
 import cv2
 import numpy as np
 import pytest
-from mmengine.dataset import Compose, pseudo_collate
+import torch
+from mmengine.dataset import pseudo_collate
 from mmpose.apis import inference_topdown, init_model
 from mmpose.registry import DATASETS, METRICS
 from PIL import Image
 
-from mipnet_mmpose import estimate_poses
-from mipnet_mmpose.apis.merge_boxes import merge_settings
-from mipnet_mmpose.apis.predict_images import box_image, predict_images
-from mipnet_mmpose.apis.skipped import Skipped
+from mipnet_mmpose import MIPNetInferencer, estimate_poses, load_model
 
 from ..conftest import coco_dataset_config, person, val_pipeline
 from .conftest import CODEC, pose_config
@@ -134,24 +131,6 @@ def test_batches_change_nothing(model, photo):
             assert_same(people, others)
 
 
-def test_many_images_without_boxes_do_not_wait(model, photo):
-    """A box that fills no batch holds back no more images than a batch has."""
-    image, boxes = photo
-    taken = []
-
-    def images():
-        for i in range(100):
-            taken.append(i)
-            given = boxes[:1] if i == 0 else []
-            yield box_image(image, i, given, pipeline, Skipped())
-
-    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
-    people = predict_images(model, pipeline, images(), merge_settings(model.cfg), 4)
-    next(people)
-    assert len(taken) == 5
-    assert len(list(people)) == 99
-
-
 def test_without_boxes_the_whole_image_is_the_box(model, photo):
     image, _ = photo
     whole = estimate_poses(model, image)[0]
@@ -166,36 +145,6 @@ def test_an_image_with_no_boxes_has_nobody(model, photo):
     assert nobody['bboxes'].shape == (0, 4)
     assert all(len(nobody[field]) == 0 for field in FIELDS)
     assert len(people['scores'])
-
-
-def test_five_hundred_boxes(model, photo):
-    image, _ = photo
-    rng = np.random.default_rng(0)
-    start = rng.uniform(0, 60, (500, 2))
-    boxes = np.concatenate([start, start + rng.uniform(20, 60, (500, 2))], axis=1)
-    people = estimate_poses(model, image, boxes, nms_mode='none')[0]
-    assert people['box_indices'].tolist() == np.repeat(np.arange(500), 2).tolist()
-    last = estimate_poses(model, image, boxes[[499]], nms_mode='none')[0]
-    np.testing.assert_allclose(people['keypoints'][-2:], last['keypoints'], atol=1e-4)
-
-
-def test_unusable_boxes_are_skipped_and_counted(model, photo):
-    image, boxes = photo
-    bad = [
-        [np.nan, 10, 50, 50],
-        [10, 10, np.inf, 50],
-        [200, 10, 260, 50],  # right of the image
-        [-60, 10, -20, 50],
-        [50, 10, 40, 50],  # negative width
-        [50, 10, 50, 50],
-        [0, 0, 1e30, 1e30],
-    ]
-    mixed = np.concatenate([bad[:4], boxes[:1], bad[4:], boxes[1:]])
-    with pytest.warns(UserWarning, match='skipped 7 boxes that are not finite'):
-        people = estimate_poses(model, image, mixed)[0]
-    good = estimate_poses(model, image, boxes)[0]
-    places = np.array([4, 8, 9])
-    assert_same(people, dict(good, box_indices=places[good['box_indices']]))
 
 
 def test_a_box_that_leaves_the_image_is_not_clipped(model, photo):
@@ -220,45 +169,6 @@ def test_boxes_of_another_shape_are_refused(model, photo, boxes, message):
         estimate_poses(model, [image, image], boxes)
 
 
-def write_kinds(folder, image):
-    """The picture in the kinds of files people have; what a decoder makes of it."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    alpha = np.full(grey.shape, 128, np.uint8)
-    files = dict(
-        grey=('grey.png', grey),
-        grey_jpeg=('grey.jpg', grey),
-        rgba=('rgba.png', np.dstack([image, alpha])),
-        deep=('deep.png', image.astype(np.uint16) * 257),
-        deep_grey=('deep_grey.png', grey.astype(np.uint16) * 257),
-        one_pixel=('one_pixel.png', image[:1, :1]),
-    )
-    for name, pixels in files.values():
-        assert cv2.imwrite(str(folder / name), pixels)
-    grey = np.dstack([grey] * 3)
-    return {
-        'grey.png': grey,
-        'rgba.png': image,
-        'deep.png': image,
-        'deep_grey.png': grey,
-        'one_pixel.png': image[:1, :1],
-        'grey.jpg': cv2.imread(str(folder / 'grey.jpg')),
-    }
-
-
-def test_every_kind_of_file_is_read_as_its_picture(model, photo, tmp_path):
-    image, boxes = photo
-    kinds = write_kinds(tmp_path, image)
-    files = [tmp_path / name for name in kinds]
-    given = [boxes if pixels.size > 3 else [[0, 0, 1, 1]] for pixels in kinds.values()]
-    with warnings.catch_warnings():
-        warnings.simplefilter('error', UserWarning)
-        results = estimate_poses(model, files, given)
-        expected = estimate_poses(model, list(kinds.values()), given)
-    for people, others in zip(results, expected):
-        assert len(people['scores'])
-        assert_same(people, others)
-
-
 @pytest.mark.parametrize('orientation', [3, 6])
 def test_a_photograph_is_turned_as_its_exif_says(model, photo, tmp_path, orientation):
     image, boxes = photo
@@ -273,31 +183,10 @@ def test_a_photograph_is_turned_as_its_exif_says(model, photo, tmp_path, orienta
     assert_same(people, estimate_poses(model, upright)[0])
 
 
-def test_arrays_may_be_grey_or_have_alpha(model, photo):
+def test_arrays_of_another_shape_are_skipped_with_the_reason(model, photo):
     image, boxes = photo
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    alpha = np.dstack([image, grey])
-    results = estimate_poses(model, [grey, grey[..., None], alpha], [boxes] * 3)
-    expected = estimate_poses(model, [np.dstack([grey] * 3), image], [boxes] * 2)
-    for people, i in zip(results, (0, 0, 1)):
-        assert_same(people, expected[i])
-
-
-@pytest.mark.parametrize(
-    ('array', 'message'),
-    [
-        (np.full((20, 20, 3), 256, np.uint16), 'uint16 array goes from 256 to 256'),
-        (np.full((20, 20, 3), 0.5, np.float32), 'at most 0.5: multiply by 255'),
-        (np.zeros((20, 20, 2), np.uint8), 'got shape .20, 20, 2.'),
-        (np.zeros((0, 20, 3), np.uint8), 'got shape .0, 20, 3.'),
-    ],
-)
-def test_other_arrays_are_skipped_with_the_reason(model, photo, array, message):
-    image, boxes = photo
-    with pytest.warns(
-        UserWarning, match=f'skipped 1 images .*number 1, an image .*{message}'
-    ):
-        results = estimate_poses(model, [image, array, image], [boxes] * 3)
+    with pytest.warns(UserWarning, match=r'skipped: 1, .*got shape \(120, 160\)'):
+        results = estimate_poses(model, [image, image[..., 0], image], [boxes] * 3)
     assert len(results[1]['scores']) == 0
     assert_same(results[0], results[2])
 
@@ -311,7 +200,7 @@ def test_unreadable_files_do_not_end_the_batch(model, photo, tmp_path):
     (tmp_path / 'text.jpg').write_text('no picture')
     cv2.imwrite(str(tmp_path / 'good.png'), image)
     names = ['cut.jpg', 'cut.png', 'good.png', 'empty.jpg', 'text.jpg', 'gone.jpg']
-    with pytest.warns(UserWarning, match='skipped 5 images .*cut.jpg: not a readable'):
+    with pytest.warns(UserWarning, match='skipped: 5, .*cut.jpg: not a readable'):
         results = estimate_poses(model, [tmp_path / n for n in names], [boxes] * 6)
     assert [len(people['scores']) > 0 for people in results] == [
         name == 'good.png' for name in names
@@ -330,6 +219,41 @@ def test_a_wrapped_test_set_is_looked_into(model, photo):
     assert_same(estimate_poses(model, image, boxes)[0], expected)
 
 
+@pytest.fixture
+def stock_checkpoint(pose_files, tmp_path):
+    """Weights of the stock model inside, as a training starts from."""
+    weights = torch.load(pose_files[1], weights_only=False)
+    state = weights['state_dict']
+    weights['state_dict'] = {k: v for k, v in state.items() if '.mimbs.' not in k}
+    torch.save(weights, tmp_path / 'stock.pth')
+    return str(tmp_path / 'stock.pth')
+
+
+def test_untrained_mimbs_answer_nowhere(pose_files, stock_checkpoint, photo):
+    model = init_model(pose_files[0], stock_checkpoint, device='cpu')
+    with pytest.raises(ValueError, match='no weights for 1 of the 1 MIMBs'):
+        estimate_poses(model, photo[0])
+    for build in (load_model, MIPNetInferencer):
+        with pytest.raises(ValueError, match='stock.pth has no weights for 1 of'):
+            build(pose_files[0], stock_checkpoint, device='cpu')
+
+
+@pytest.mark.parametrize('shown', [None, [0, 5, 6]])
+def test_keypoints_that_are_not_those_of_the_metainfo(photo, shown):
+    """A head of 9 keypoints and a metainfo of 17 are named; a choice of 3 works."""
+    cfg = pose_config()
+    cfg.model.test_cfg.flip_test = False
+    cfg.model.test_cfg.output_keypoint_indices = shown
+    cfg.model.head.head.out_channels = 17 if shown else 9
+    model = init_model(cfg, device='cpu')
+    if shown:
+        people = estimate_poses(model, photo[0], photo[1])[0]
+        assert people['keypoints'].shape[1:] == (3, 2)
+    else:
+        with pytest.raises(ValueError, match='9 keypoints, the metainfo .* 17'):
+            estimate_poses(model, photo[0], photo[1])
+
+
 def test_who_is_not_there_is_left_out(pose_files, photo):
     """Presence below the threshold: one person a box, and all else as it was."""
     cfg = pose_config()
@@ -341,7 +265,9 @@ def test_who_is_not_there_is_left_out(pose_files, photo):
     for probability in (0.9, 0.97):
         bias = np.log(probability / (1 - probability))
         model.head.presence.fc.bias.data.fill_(bias)
-        people[probability] = estimate_poses(model, image, [boxes], nms_thr=1)[0]
+        people[probability] = estimate_poses(
+            model, image, [boxes], nms_thr=1, presence_thr=0.95
+        )[0]
         low = estimate_poses(model, image, [boxes], nms_thr=1, presence_thr=0.3)[0]
         assert len(low['keypoints']) == 2 * len(boxes)
         second = low['lambdas'] == 1

@@ -1,0 +1,79 @@
+"""The weights in the package, and what runs with nothing else given."""
+
+import hashlib
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mipnet_mmpose import MIPNetInferencer, estimate_poses, load_model
+from mipnet_mmpose.apis.pose_model import POSE, WEIGHTS, person_detector
+
+from ..conftest import REPO
+
+SHA256 = {
+    'rtmdet_nano_person.pth': (
+        '38eef72a932ef32f22cc57fc277622a84586cc4bc0620d26678f410fa0affbc8'
+    ),
+}
+needs_pose_weights = pytest.mark.skipif(
+    not (WEIGHTS / 'mipnet_tinypose_256x192.pth').exists(), reason='no weights yet'
+)
+
+
+def test_weights_are_those_that_were_measured():
+    sums = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in WEIGHTS.glob('*.pth')
+    }
+    assert sums == SHA256
+    assert sum(path.stat().st_size for path in WEIGHTS.glob('*.pth')) < 7e6
+    notice = (WEIGHTS / 'NOTICE.md').read_text()
+    assert all(name in notice and 'Apache-2.0' in notice for name in sums)
+
+
+def test_weights_are_finite_and_load_without_pickled_code():
+    for path in WEIGHTS.glob('*.pth'):
+        state = torch.load(path, weights_only=True)['state_dict']
+        assert all(value.isfinite().all() for value in state.values())
+
+
+@pytest.fixture(scope='module')
+def photographs():
+    folder = next((f for f in PHOTOS if (f / 'baseball.jpg').is_file()), None)
+    if folder is None:
+        pytest.skip('the photographs are not here')
+    return folder
+
+
+PHOTOS = [REPO / 'docs' / 'photos', REPO / 'demo', REPO.parent / 'shared' / 'photos']
+
+
+@pytest.mark.slow
+def test_the_detector_finds_the_people(photographs, pose_files):
+    """Batter, catcher and umpire; boxes of COCO's annotations."""
+    config, weights = person_detector()
+    inferencer = MIPNetInferencer(
+        *pose_files, device='cpu', det_model=config, det_weights=weights
+    )
+    boxes = inferencer.detect(cv2.imread(str(photographs / 'baseball.jpg')))
+    people = [[178, 175, 350, 387], [535, 229, 640, 399], [431, 263, 562, 399]]
+    np.testing.assert_allclose(boxes[:, :4], people, atol=15)
+
+
+@needs_pose_weights
+@pytest.mark.slow
+def test_nothing_given(photographs, tmp_path):
+    """Every person has a pose in the box; the plain function gives the same."""
+    path = str(photographs / 'baseball.jpg')
+    inferencer = MIPNetInferencer(device='cpu')
+    (result,) = inferencer(path, out_dir=str(tmp_path))
+    people = result['predictions'][0]
+    assert {person['box_index'] for person in people} == {0, 1, 2}
+    assert (tmp_path / 'visualizations' / 'baseball.jpg').is_file()
+    boxes = inferencer.detect(cv2.imread(path))
+    (plain,) = estimate_poses(load_model(device='cpu'), path, [boxes])
+    keypoints = [person['keypoints'] for person in people]
+    np.testing.assert_allclose(plain['keypoints'], keypoints, atol=1e-3)
+    assert POSE[1].endswith('mipnet_tinypose_256x192.pth')
