@@ -16,7 +16,8 @@ from .config_text import Code, apply_changes, base
 from .fine_tuning import fine_tuning
 from .places import default_places
 
-DRY_RUN_SIZE = (192, 256)  # the default of MIMBBackbone
+DEFAULTS = dict(reduction=4, init='paper', bypass_primary=False)  # of MIMB
+DRY_RUN_SIZE = (192, 256)  # of MIMBBackbone
 N = dict(num_instances=Code('num_instances'))  # a name in the config file
 
 
@@ -45,21 +46,16 @@ def mipnet_changes(
     Args:
         cfg (Config): A stock config of a ``TopdownPoseEstimator``.
         num_instances (int): Poses N per box.
-        where (str): ``'neck'`` puts the MIMBs behind the backbone and its neck,
-            ``'backbone'`` inside the backbone, at the places of its family.
-        insert (Sequence[dict], optional): Other places, as :func:`MIMBBackbone`'s.
-        reduction (int): Of the MIMBs.
+        where (str): MIMBs behind the backbone, ``'neck'``, or inside, ``'backbone'``.
+        insert (Sequence[dict], optional): Where, as :func:`MIMBBackbone` takes it.
+        reduction (int): As of :class:`MIMB`.
         init (str, optional): As of :class:`MIMB`. Defaults to ``'identity'`` with
             ``load_from``, which leaves a trained model as it was, else ``'paper'``.
-        load_from (str, optional): Checkpoint of the stock model, a path or a URL. The
+        load_from (str, optional): Path or URL of a checkpoint of the stock model; the
             schedule is then that of a :func:`fine_tuning`.
-        freeze (bool): Train the MIMBs and presence alone, see
-            :class:`FreezeStockHook`; λ = 0 bypasses the MIMBs. Needs ``load_from``.
+        freeze (bool): Train the new layers alone, see :class:`FreezeStockHook`.
         presence (bool): Learn whether there is a person for λ ≥ 1.
-        paste_people (bool): Paste people onto each other in training, by their masks.
-
-    Returns:
-        dict[str, Any]: values of the stock config that go on are :class:`Code`.
+        paste_people (bool): Paste people onto each other, see :class:`PastePeople`.
 
     Raises:
         ValueError: naming the config key, where no MIPNet can be made of it.
@@ -71,15 +67,12 @@ def mipnet_changes(
         raise ValueError('freeze needs load_from, a checkpoint of the stock model')
     if load_from and '://' not in load_from and not Path(load_from).is_file():
         raise ValueError(f'load_from {load_from} does not exist')
-    mimbs = dict(num_instances=num_instances)
-    if reduction != 4:
-        mimbs['reduction'] = reduction
-    if (init or load_from) and init != 'paper':
-        mimbs['init'] = init or 'identity'
-    if freeze:
-        mimbs['bypass_primary'] = True
-    fetches = load_from and cfg.model.backbone.get('init_cfg')
-    weights = dict(init_cfg=None) if fetches else {}
+    init = init or ('identity' if load_from else 'paper')
+    mimbs = dict(reduction=reduction, init=init, bypass_primary=freeze)
+    mimbs = {key: value for key, value in mimbs.items() if value != DEFAULTS[key]}
+    mimbs = dict(num_instances=num_instances, **mimbs)
+    fetched = cfg.model.backbone.get('init_cfg')
+    weights = dict(init_cfg=None) if load_from and fetched else {}
     if where == 'backbone' or insert is not None:
         model = dict(backbone=_backbone(cfg, insert, mimbs, weights))
     else:
@@ -89,11 +82,13 @@ def mipnet_changes(
     if presence:
         model['head']['presence'] = {}
 
-    changes = dict(
-        custom_imports=dict(imports=_imports(cfg)),
-        num_instances=num_instances,
-        custom_hooks=[Code('*_base_.custom_hooks')] if cfg.get('custom_hooks') else [],
-    )
+    # mipnet_mmpose first: on mmcv-lite it is what makes mmpose.models importable
+    imports = (cfg.get('custom_imports') or {}).get('imports') or []
+    imports = [imports] if isinstance(imports, str) else imports
+    changes = dict(custom_imports=dict(imports=['mipnet_mmpose', *imports]))
+    changes['num_instances'] = num_instances
+    hooks = [Code('*_base_.custom_hooks')] if cfg.get('custom_hooks') else []
+    changes['custom_hooks'] = hooks
     if load_from:
         changes.update(load_from=load_from, **fine_tuning(cfg, freeze))
     changes['custom_hooks'] += [dict(type='MIPNetCheckHook')]
@@ -118,9 +113,8 @@ def check_topdown(cfg: Config) -> None:
         raise ValueError(f'model.head.type is {head!r}: this is a MIPNet already')
     if name != 'TopdownPoseEstimator' or head in ('None', 'InternetHead'):
         raise ValueError(
-            f"model.type is {name!r}, model.head.type {head!r}: only MMPose 1.x's "
-            "'TopdownPoseEstimator' with a head for 2D poses gives one pose per box, "
-            'which MIPNet makes several of'
+            f'model.type is {name!r}, model.head.type {head!r}: what becomes a MIPNet '
+            "is a 'TopdownPoseEstimator' of MMPose 1.x with a head for 2D poses"
         )
 
 
@@ -182,28 +176,19 @@ def _neck_channels(cfg: Config) -> Union[int, list[Optional[int]]]:
 def crop_size(cfg: Config) -> tuple[int, int]:
     """Width and height of the crops, from the codec or the pipelines."""
     loaders = [cfg.get(f'{name}_dataloader') for name in ('train', 'val', 'test')]
-    for part in _dicts([cfg.model.head, *loaders]):
-        if 'input_size' in part:
-            return tuple(part['input_size'])
-    raise ValueError(
-        'the size of the crops is not to be found: neither model.head.decoder nor a '
-        'TopdownAffine in the pipelines has an input_size'
-    )
+    for size in _input_sizes([cfg.model.head, *loaders]):
+        return tuple(size)
+    raise ValueError('neither model.head.decoder nor a pipeline has an input_size')
 
 
-def _dicts(tree: Any) -> Iterator[dict]:
+def _input_sizes(tree: Any) -> Iterator[Sequence[int]]:
     if isinstance(tree, dict):
-        yield tree
-        tree = tree.values()
-    if not isinstance(tree, str) and hasattr(tree, '__iter__'):
+        if 'input_size' in tree:
+            yield tree['input_size']
+        tree = list(tree.values())
+    if isinstance(tree, (list, tuple)):
         for item in tree:
-            yield from _dicts(item)
-
-
-def _imports(cfg: Config) -> list[str]:
-    # mipnet_mmpose first: on mmcv-lite it is what makes mmpose.models importable
-    stock = (cfg.get('custom_imports') or {}).get('imports') or []
-    return ['mipnet_mmpose', *([stock] if isinstance(stock, str) else stock)]
+            yield from _input_sizes(item)
 
 
 def _train_dataset(cfg: Config) -> dict:

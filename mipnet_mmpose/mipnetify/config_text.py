@@ -9,15 +9,9 @@ from yapf.yapflib.yapf_api import FormatCode
 # as MMPose's configs
 STYLE = dict(based_on_style='pep8', column_limit=88)
 STYLE['split_before_expression_after_opening_paren'] = True
-HEADINGS = {
-    'train_cfg': 'runtime',
-    'optim_wrapper': 'optimizer',
-    'param_scheduler': 'learning policy',
-    'custom_hooks': 'hooks',
-    'model': 'model settings',
-    'train_dataloader': 'data loaders',
-    'val_evaluator': 'evaluators',
-}
+HEADINGS = dict(train_cfg='runtime', optim_wrapper='optimizer', custom_hooks='hooks')
+HEADINGS.update(param_scheduler='learning policy', model='model settings')
+HEADINGS.update(train_dataloader='data loaders', val_evaluator='evaluators')
 
 
 class Code(str):
@@ -41,12 +35,7 @@ def apply_changes(cfg: Config, changes: dict[str, Any]) -> Config:
 
 
 def config_text(stock: str, changes: dict[str, Any]) -> str:
-    """The Python file that inherits a stock config and changes it.
-
-    Args:
-        stock (str): The stock config, as ``_base_`` names it.
-        changes (dict): As :func:`mipnet_changes` gives them.
-    """
+    """The Python file that inherits a stock config, as ``_base_`` names it."""
     lines = [f'_base_ = {stock!r}']
     for name, value in changes.items():
         if name in HEADINGS:

@@ -24,17 +24,16 @@ def fine_tuning(cfg: Config, freeze: bool) -> dict[str, Any]:
     changes: dict[str, Any] = dict(train_cfg=dict(max_epochs=EPOCHS, val_interval=5))
     wrapper = cfg.get('optim_wrapper') or {}
     rate = (wrapper.get('optimizer') or {}).get('lr')
-    if freeze:  # no stock layer learns
-        rate = None
+    rate = None if freeze else rate  # no stock layer learns then
     if rate:
-        new = dict(lr_mult=SLOWER)
+        keys = {name: dict(lr_mult=SLOWER) for name in ('mimbs', 'presence')}
         changes['optim_wrapper'] = dict(
             optimizer=dict(lr=float(f'{rate / SLOWER:g}')),
-            paramwise_cfg=dict(custom_keys=dict(mimbs=new, presence=new)),
+            paramwise_cfg=dict(custom_keys=keys),
         )
-        if wrapper.get('constructor'):  # that of a layer-wise decay reads no lr_mult
-            default = 'DefaultOptimWrapperConstructor'
-            changes['optim_wrapper']['constructor'] = default
+        if 'constructor' in wrapper:  # that of a layer-wise decay reads no lr_mult
+            usual = 'DefaultOptimWrapperConstructor'
+            changes['optim_wrapper']['constructor'] = usual
     for name in ('param_scheduler', 'custom_hooks'):
         if isinstance(cfg.get(name), list):
             changes[name] = [
@@ -50,9 +49,8 @@ def _in_proportion(part: dict, total: int, rate: Optional[float]) -> dict[str, A
             return [share(epoch) for epoch in epochs]
         return max(epochs * EPOCHS // total, 1)
 
-    updates: dict[str, Any] = {}
-    if part.get('by_epoch', True):
-        updates = {key: share(part[key]) for key in NUMBERS if part.get(key)}
+    keys = [key for key in NUMBERS if part.get(key) and part.get('by_epoch', True)]
+    updates = {key: share(part[key]) for key in keys}
     if rate and part.get('eta_min'):  # a share of each layer's own rate
         ratio = float(f'{part["eta_min"] / rate:g}')
         updates.update(eta_min=None, eta_min_ratio=ratio)

@@ -40,11 +40,7 @@ def parse_place(place: str) -> dict:
 
 
 def default_places(backbone: nn.Module) -> list[dict]:
-    """The places for a stock backbone, as ``MIMBBackbone(insert=...)`` takes them.
-
-    Raises:
-        ValueError: where neither its class nor a parent of it is in the table.
-    """
+    """The places for a stock backbone, as ``MIMBBackbone(insert=...)`` takes them."""
     names = [name for name, _ in backbone.named_modules()]
     for family in type(backbone).__mro__:
         if family.__name__ in MIMB_PLACES:
@@ -52,8 +48,8 @@ def default_places(backbone: nn.Module) -> list[dict]:
             return [parse_place(_numbered(place, names)) for place in places]
     children = ', '.join(name for name, _ in backbone.named_children())
     raise ValueError(
-        f'model.backbone: there is no default place for MIMBs in '
-        f'{type(backbone).__name__}; name one with insert (at its top are {children})'
+        f'model.backbone: {type(backbone).__name__} has no default place for MIMBs; '
+        f'name one with insert (at its top are {children})'
     )
 
 

@@ -34,7 +34,6 @@ WRITTEN = {
     RTMPOSE: dict(load_from=True),
     'td-hm_ViTPose-small_8xb64-210e_coco-256x192': dict(where='backbone'),
     LITEHRNET: dict(insert=LITEHRNET_PLACES, reduction=8),
-    'td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192': dict(),
     'td-hm_res50_8xb64-210e_coco-256x192': dict(
         load_from=True, freeze=True, presence=True, paste_people=True
     ),
@@ -42,7 +41,6 @@ WRITTEN = {
     'td-reg_res50_8xb64-210e_wflw-256x256': dict(
         insert=['layer4:before'], load_from=True
     ),
-    'td-hm_res50_8xb64-20e_posetrack18-256x192': dict(),
     'td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-combine': dict(paste_people=True),
 }
 
@@ -144,22 +142,15 @@ def test_only_what_has_to_change_changes():
     assert made.to_dict() == Config(expected).to_dict()
 
 
-def test_levels_that_the_head_does_not_use_are_not_modulated():
+def test_levels_that_the_head_reads_are_modulated_behind_the_stock_neck():
     cfg = small_config()
     cfg.model.backbone = dict(type='ResNet', depth=18, out_indices=(1, 2, 3))
     cfg.model.head.in_channels = 512
     assert mipnetify(cfg).model.neck.in_channels == [None, None, 512]
-
-
-def test_the_stock_neck_stays_before_the_mimbs():
-    cfg = small_config()
-    cfg.model.backbone.extra.stage4.multiscale_output = True
     cfg.model.neck = dict(type='FeatureMapProcessor', concat=True)
-    cfg.model.head.in_channels = 8 + 16 + 32 + 64
-    neck = mipnetify(cfg).model.neck
-    assert neck == dict(
-        type='MIMBNeck', in_channels=120, num_instances=2, neck=cfg.model.neck
-    )
+    cfg.model.head.in_channels = 128 + 256 + 512
+    neck = dict(type='MIMBNeck', in_channels=896, num_instances=2, neck=cfg.model.neck)
+    assert mipnetify(cfg).model.neck == neck
 
 
 @pytest.mark.parametrize('form', ['one', 'list', 'alone', 'Evaluator', 'Multi', 'auc'])
@@ -348,21 +339,14 @@ def test_people_are_pasted_into_datasets_that_share_a_pipeline(coco_folder):
     assert all(s.gt_instances.target_instances.shape == (1, 2) for s in samples)
 
 
-RES18 = {'model.backbone.depth': 18, 'model.head.in_channels': 512}
+REGRESSION = 'td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192'
+CPM = {'model.backbone.num_stages': 2, 'model.head.num_stages': 2}
 HEADS = {  # a light config of each head, and what makes it lighter still
     'HeatmapHead': (LITEHRNET, {}),
     'SimCCHead': ('simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192', {}),
     'RTMCCHead': (RTMPOSE, {}),
-    'DSNTHead': ('ipr_res50_dsnt-8xb64-210e_coco-256x256', RES18),
-    'RLEHead': ('td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192', {}),
-    'CPMHead': (
-        'td-hm_cpm_8xb64-210e_coco-256x192',
-        {'model.backbone.num_stages': 2, 'model.head.num_stages': 2},
-    ),
-    'VisPredictHead': (
-        'td-hm-vis_res50_8xb64-210e_coco-aic-256x192-merge',
-        {'model.backbone.depth': 18, 'model.head.pose_cfg.in_channels': 512},
-    ),
+    'RLEHead': (REGRESSION, {}),
+    'CPMHead': ('td-hm_cpm_8xb64-210e_coco-256x192', CPM),
 }
 
 
@@ -406,7 +390,6 @@ def refused(*args):
     ('args', 'message'),
     [
         (['rtmo-s_8xb32-600e_coco-640x640'], "model.type is 'BottomupPoseEstimator'"),
-        (['video-pose-lift_tcn-27frm-supv_8xb128-160e_h36m'], "is 'PoseLifter'"),
         (['internet_res50_4xb16-20e_interhand3d-256x256'], "'InternetHead'.* 2D poses"),
         (['dwpose_l_dis_m_coco-ubody-256x192'], "model.type is 'DWPoseDistiller'"),
         (['td-hm_mipnet-res50_8xb64-210e_coco-256x192'], 'this is a MIPNet already'),
@@ -423,12 +406,6 @@ def test_what_cannot_become_a_mipnet_is_named(args, message, tmp_path):
     assert not out.exists()
 
 
-def test_a_config_of_mmpose_0_is_refused():
-    cfg = Config(dict(model=dict(type='TopDown', keypoint_head=dict()), data=dict()))
-    with pytest.raises(ValueError, match=r"'TopDown'.*MMPose 1\.x"):
-        mipnetify(cfg)
-
-
 def test_another_config_is_not_overwritten(tmp_path, capsys):
     stock = tmp_path / 'stock.py'
     stock.write_text(f'_base_ = {str(find_config(LITEHRNET))!r}\n')
@@ -440,7 +417,6 @@ def test_another_config_is_not_overwritten(tmp_path, capsys):
     assert Config.fromfile(out).model.head.type == 'MIPNetHead'
     out.write_text(out.read_text() + 'work_dir = "mine"\n')
     assert 'is there already' in refused(stock, '-o', out)
-    assert 'mine' in out.read_text()
 
 
 def test_a_config_that_cannot_be_inherited_is_named(tmp_path):
