@@ -4,7 +4,7 @@ Boxes are left, top, right, bottom in pixels.
 """
 
 from collections import defaultdict
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch

@@ -6,7 +6,8 @@ presence), OKS-NMS does the rest.
 """
 
 import warnings
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.config import Config

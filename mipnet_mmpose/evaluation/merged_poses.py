@@ -2,7 +2,8 @@ import logging
 import tempfile
 import warnings
 from collections import Counter, defaultdict
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.logging import print_log

@@ -5,10 +5,11 @@ MMEngine and MMPose take one metric, a list of them, or an evaluator that has
 ``type='MultiDatasetEvaluator'``.
 """
 
-from typing import Any, Iterator, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 
-def metric_configs(evaluator: Any, key: str) -> Iterator[Tuple[str, dict]]:
+def metric_configs(evaluator: Any, key: str) -> Iterator[tuple[str, dict]]:
     """The config of each metric, and of the stock metric that one wraps.
 
     Args:

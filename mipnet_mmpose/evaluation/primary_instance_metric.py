@@ -1,4 +1,5 @@
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -58,10 +59,11 @@ def _primary(sample: dict) -> dict:
     poses = sample['pred_instances']
     if 'lambdas' not in poses:  # a stock model's one pose
         return sample
-    rows = np.flatnonzero(np.asarray(poses['lambdas']) == 0)[:1]
+    lambdas = np.asarray(poses['lambdas'])
+    rows = np.flatnonzero(lambdas == 0)[:1]
     if not len(rows):
         raise ValueError(
             'PrimaryInstanceMetric takes the pose of lambda = 0, but the model answers '
-            f'lambda = {list(poses["lambdas"])}: add 0 in use_lambdas'
+            f'lambda = {lambdas.tolist()}: add 0 in use_lambdas'
         )
     return dict(sample, pred_instances={k: v[rows] for k, v in poses.items()})

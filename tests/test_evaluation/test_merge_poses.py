@@ -90,10 +90,9 @@ def test_unknown_setting_is_named():
         merge_settings(Config(), nms_threshold=0.5)
 
 
-@pytest.mark.parametrize('kind', ['CocoMetric', 'MultiInstanceCocoMetric'])
 @pytest.mark.parametrize('place', [lambda m: m, lambda m: dict(metrics=[m])])
-def test_settings_are_those_of_the_evaluator(kind, place):
-    metric = dict(type=kind, nms_thr=0.7, score_mode='bbox')
+def test_settings_are_those_of_the_evaluator(place):
+    metric = dict(type='MultiInstanceCocoMetric', nms_thr=0.7, score_mode='bbox')
     cfg = Config(dict(test_evaluator=place(metric)))
     expected = dict(MERGE_DEFAULTS, nms_thr=0.7, score_mode='bbox')
     assert merge_settings(cfg) == expected

@@ -1,17 +1,14 @@
-import json
-
 import numpy as np
 import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import METRICS
 
-from .test_multi_instance_coco_metric import pairs, sample  # noqa: F401
+from . import test_multi_instance_coco_metric as coco
+from .test_multi_instance_coco_metric import pairs, sample, write  # noqa: F401
 
 METAINFO = parse_pose_metainfo(
     dict(from_file='configs/_base_/datasets/coco_wholebody.py')
 )
-METAINFO['dataset_name'] = 'wholebody_metric_test'
-METAINFO['CLASSES'] = [dict(id=1, name='person')]
+METAINFO.update(dataset_name='wholebody_metric_test', CLASSES=coco.METAINFO['CLASSES'])
 PARTS = dict(
     keypoints=17, foot_kpts=6, face_kpts=68, lefthand_kpts=21, righthand_kpts=21
 )
@@ -38,29 +35,11 @@ def people(pairs):  # noqa: F811
 
 @pytest.fixture
 def ann_file(people, tmp_path):
-    path = tmp_path / 'wholebody.json'
-    images = [dict(id=i, width=160, height=120, file_name=f'{i}') for i in range(20)]
-    category = dict(id=1, name='person')
-    path.write_text(
-        json.dumps(dict(images=images, annotations=people, categories=[category]))
-    )
-    return str(path)
+    return write(people, tmp_path / 'wholebody.json')
 
 
-def whole_body_sample(annotation, poses, scores):
-    data = sample(annotation, annotation['id'], poses, scores)
-    data['pred_instances']['keypoint_scores'] = np.repeat(
-        np.array(scores, 'f4')[:, None], 133, axis=1
-    )
-    return data
-
-
-def evaluate(samples, **cfg):
-    cfg.setdefault('type', 'MultiInstanceCocoWholeBodyMetric')
-    metric = METRICS.build(cfg)
-    metric.dataset_meta = dict(METAINFO)
-    metric.process([], samples)
-    return metric.evaluate(len(samples))
+def evaluate(samples, kind='MultiInstanceCocoWholeBodyMetric', **cfg):
+    return coco.evaluate(samples, metainfo=METAINFO, type=kind, **cfg)
 
 
 @pytest.mark.parametrize('with_file', [True, False])
@@ -68,13 +47,16 @@ def evaluate(samples, **cfg):
 def test_one_instance_is_the_stock_metric(people, ann_file, nms_mode, with_file, capfd):
     rng = np.random.default_rng(1)
     samples = [
-        whole_body_sample(
-            a, [poses_of(a) + rng.normal(0, 2, (133, 2))], [rng.uniform(0.2, 1)]
+        sample(
+            a,
+            a['id'],
+            poses_of(a) + rng.normal(0, 2, (1, 133, 2)),
+            rng.uniform(0.2, 1, 1),
         )
         for a in people
     ]
     cfg = dict(nms_mode=nms_mode, ann_file=ann_file if with_file else None)
-    stock = evaluate(samples, type='CocoWholeBodyMetric', **cfg)
+    stock = evaluate(samples, kind='CocoWholeBodyMetric', **cfg)
     tables = [line for line in capfd.readouterr().out.splitlines() if '(A' in line]
     assert 0.1 < stock['coco-wholebody/AP'] < 0.95 and len(tables) == 60
     assert evaluate(samples, **cfg) == stock
@@ -84,7 +66,7 @@ def test_one_instance_is_the_stock_metric(people, ann_file, nms_mode, with_file,
 
 def test_second_person_counts(people, ann_file):
     samples = [
-        whole_body_sample(a, [poses_of(a), poses_of(b)], [0.9, 0.8])
+        sample(a, a['id'], [poses_of(a), poses_of(b)], [0.9, 0.8])
         for a, b in zip(people[::2], people[1::2])
     ]
     result = evaluate(samples, ann_file=ann_file, per_lambda=True)

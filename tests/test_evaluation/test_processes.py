@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -14,15 +13,11 @@ from . import test_primary_instance_metric as primary
 PEOPLE = 11
 
 
-def of_coco():
-    rng = np.random.default_rng(0)
-    places = rng.uniform(0, 70, (PEOPLE, 2))
-    people = [person(i, i // 3, *place, 60, 50) for i, place in enumerate(places)]
+def samples_of(name):
+    if name == 'primary':
+        return primary.box_samples(num=PEOPLE)
+    people = [person(i, i // 3, 9 * i, 20, 60, 50) for i in range(PEOPLE)]
     return coco.noisy(people, 2)
-
-
-def of_primary():
-    return primary.box_samples(num=PEOPLE)
 
 
 def evaluate(name, samples):
@@ -36,7 +31,7 @@ def evaluate_rank(name, rank, world_size, folder, padded):
     dist.init_process_group(
         'gloo', init_method=f'file://{folder}/init', rank=rank, world_size=world_size
     )
-    samples = dict(coco=of_coco, primary=of_primary)[name]()
+    samples = samples_of(name)
     if padded:  # as DefaultSampler(round_up=True)
         samples += samples[: -PEOPLE % world_size]
     result = evaluate(name, samples[rank::world_size])
@@ -57,7 +52,7 @@ def test_several_processes_give_the_result_of_one(name, world_size, padded, tmp_
         rank.start()
     for rank in ranks:
         rank.join(60)
-    expected = evaluate(name, dict(coco=of_coco, primary=of_primary)[name]())
+    expected = evaluate(name, samples_of(name))
     assert len(expected) == (30 if name == 'coco' else 1)
     for rank in range(world_size):
         result = json.loads((tmp_path / f'{rank}.json').read_text())
