@@ -1,3 +1,5 @@
+"""MMEngine's checkpoints load by torch's safe default; nothing else does."""
+
 import os
 import pickle
 
@@ -7,12 +9,11 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from mmengine.utils import digit_version
 
-from mipnet_mmpose import compat
-
-NEEDED = compat.PATCHES['checkpoint_globals']()
 needs_safe_globals = pytest.mark.skipif(
-    not NEEDED, reason='this torch loads with weights_only=False by default'
+    digit_version(torch.__version__) < digit_version('2.6'),
+    reason='this torch loads with weights_only=False by default',
 )
 
 
@@ -35,34 +36,23 @@ class Call:
         return self.function, self.args
 
 
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    """What mmengine's own runner writes: weights, optimizer, schedulers, log."""
-    work_dir = tmp_path_factory.mktemp('run')
+def test_mmengine_checkpoint_loads_by_default(tmp_path):
+    """What its own runner writes: weights, optimizer, schedulers, log."""
     batches = [dict(x=torch.tensor([float(i)])) for i in range(1, 5)]
-    loader = torch.utils.data.DataLoader(batches)
     Runner(
         model=Line(),
-        work_dir=str(work_dir),
-        train_dataloader=loader,
+        work_dir=str(tmp_path),
+        train_dataloader=torch.utils.data.DataLoader(batches),
         train_cfg=dict(by_epoch=True, max_epochs=1),
         optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
-        param_scheduler=[
-            dict(type='LinearLR', start_factor=0.1, end=2, by_epoch=False),
-            dict(type='MultiStepLR', milestones=[1]),
-        ],
+        param_scheduler=[dict(type='LinearLR', start_factor=0.1, end=2)],
         default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
         log_level='ERROR',
         default_scope='mmengine',
-        experiment_name=work_dir.name,
+        experiment_name=tmp_path.name,
     ).train()
-    return work_dir / 'epoch_1.pth'
-
-
-def test_mmengine_checkpoint_loads_by_default(checkpoint):
-    loaded = torch.load(checkpoint)
-    trusted = torch.load(checkpoint, weights_only=False)
-    assert loaded.keys() == trusted.keys()
+    file = tmp_path / 'epoch_1.pth'
+    loaded, trusted = torch.load(file), torch.load(file, weights_only=False)
     assert {'message_hub', 'optimizer', 'param_schedulers'} <= loaded.keys()
     assert loaded['param_schedulers'] == trusted['param_schedulers']
     assert torch.equal(loaded['state_dict']['slope'], trusted['state_dict']['slope'])
@@ -79,17 +69,6 @@ def test_a_dataset_without_sigmas_is_loaded_with_its_checkpoint(tmp_path):
     torch.save(dict(meta=meta), tmp_path / 'hand.pth')
     loaded = torch.load(tmp_path / 'hand.pth')['meta']
     assert loaded['sigmas'].shape == (0,) and loaded['sigmas'].dtype == np.float32
-
-
-@needs_safe_globals
-def test_same_checkpoint_is_refused_without_compat(checkpoint):
-    admitted = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    try:
-        with pytest.raises(pickle.UnpicklingError, match='HistoryBuffer|getattr|numpy'):
-            torch.load(checkpoint)
-    finally:
-        torch.serialization.add_safe_globals(admitted)
 
 
 @needs_safe_globals
@@ -160,16 +139,3 @@ def test_object_arrays_stay_refused(tmp_path):
     torch.save(np.array([1, None], dtype=object), path)
     with pytest.raises(pickle.UnpicklingError):
         torch.load(path)
-
-
-def test_getattr_answers_with_the_methods_themselves():
-    from mipnet_mmpose.compat.checkpoint_globals import (
-        STATISTICS,
-        history_buffer_getattr,
-    )
-
-    assert set(HistoryBuffer([1], [1])._statistics_methods) >= set(STATISTICS)
-    for name in STATISTICS:
-        assert history_buffer_getattr(HistoryBuffer, name) is getattr(
-            HistoryBuffer, name
-        )

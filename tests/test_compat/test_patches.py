@@ -1,92 +1,139 @@
-"""What is changed outside of the package: once, only where needed, not if unwanted."""
+"""What is changed in MMPose and MMEngine."""
 
-import functools
-import json
 import os
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
+import cv2
 import mmpose
+import numpy as np
 import pytest
+from mmengine.config import Config, ConfigDict
 from mmengine.fileio import LocalBackend
-from mmengine.utils import digit_version
+from mmengine.structures import InstanceData
+from mmengine.visualization import Visualizer
+from mmpose.apis.inference import dataset_meta_from_config
+from mmpose.engine.hooks import BadCaseAnalysisHook
+from mmpose.registry import DATASETS
+from mmpose.structures import PoseDataSample
 
-from mipnet_mmpose.compat import PATCHES
-from mipnet_mmpose.compat.patches import MARK, replace_once, wanted_patches
+from mipnet_mmpose.mipnetify import mipnetify
 
-from ..conftest import REPO
+from ..conftest import (
+    REPO,
+    coco_dataset_config,
+    estimator_config,
+    person,
+    train_pipeline,
+)
 
 PROGRAM = """
-import json, sys
-import mmengine.fileio, mipnet_mmpose.compat.mmcv_stand_in as stand_in
-stand_in.install_mmcv_ext()
-import mipnet_mmpose, mmpose.apis.inference
-from mmpose.datasets.transforms import KeypointConverter
-functions = dict(
-    whole_checkpoints=mmengine.fileio.LocalBackend.put,
-    keypoint_converter=KeypointConverter.transform,
-    dataset_meta=mmpose.apis.inference.dataset_meta_from_config)
-json.dump([n for n, f in functions.items() if hasattr(f, '_mipnet_mmpose_compat')],
-          sys.stdout)
+import mipnet_mmpose.compat as compat
+if {value!r} == '0':
+    compat.install_mmcv_ext()
+import mipnet_mmpose, mmengine.fileio
+print(hasattr(mmengine.fileio.LocalBackend.put, '__wrapped__'))
 """
-PATCHED = ['whole_checkpoints', 'keypoint_converter', 'dataset_meta']
 
 
-@pytest.mark.parametrize('value', ['', '-keypoint_converter'])
-def test_a_change_can_be_switched_off(value):
+@pytest.mark.slow
+@pytest.mark.parametrize(('value', 'changed'), [('', 'True'), ('0', 'False')])
+def test_changes_are_made_unless_switched_off(value, changed):
     environment = dict(os.environ, MIPNET_COMPAT=value, PYTHONPATH=str(REPO))
-    output = subprocess.check_output([sys.executable, '-c', PROGRAM], env=environment)
-    left = [name for name in PATCHED if f'-{name}' != value]
-    if digit_version(mmpose.__version__) < digit_version('1.3.0'):
-        left = [name for name in left if name != 'keypoint_converter']
-    assert json.loads(output) == left
-
-
-def test_names_of_changes_are_read(monkeypatch):
-    for value, left_out in (
-        ('', set()),
-        ('1', set()),
-        ('0', set(PATCHES)),
-        ('-mmcv_ext, -dataset_meta', {'mmcv_ext', 'dataset_meta'}),
-    ):
-        monkeypatch.setenv('MIPNET_COMPAT', value)
-        assert wanted_patches(PATCHES) == set(PATCHES) - left_out
-    for wrong in ('-converter', 'keypoint_converter', '2'):
-        monkeypatch.setenv('MIPNET_COMPAT', wrong)
-        with pytest.raises(ValueError, match='keypoint_converter'):
-            wanted_patches(PATCHES)
-
-
-def test_a_function_that_somebody_else_wrapped_is_still_replaced_once():
-    class Stock:
-        def number(self):
-            return 1
-
-    stock = Stock.number
-    Stock.number = functools.wraps(stock)(lambda self: stock(self) + 1)
-
-    def tens(inner):
-        return lambda self: 10 * inner(self)
-
-    assert replace_once(Stock, 'number', tens)
-    assert not replace_once(Stock, 'number', tens)
-    assert Stock().number() == 20
-    assert hasattr(Stock.number, MARK)
+    command = [sys.executable, '-c', PROGRAM.format(value=value)]
+    output = subprocess.check_output(command, env=environment, text=True)
+    assert output.split() == [changed]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path):
     path = tmp_path / 'epoch_1.pth'
     backend = LocalBackend()
     backend.put(b'whole', str(path))
-    assert path.read_bytes() == b'whole'
     with pytest.raises(TypeError):
         backend.put('text where bytes must be', str(path))
     assert path.read_bytes() == b'whole'
     assert [file.name for file in tmp_path.iterdir()] == ['epoch_1.pth']
 
 
-def test_every_change_is_in_the_table_of_the_docs():
-    text = (REPO / 'docs' / 'reliability.md').read_text()
-    section = text.partition('## Changes to other packages')[2].partition('\n## ')[0]
-    rows = [row for row in section.splitlines() if row.startswith('| `')]
-    assert [row.split('`')[1] for row in rows] == list(PATCHES)
+def test_wholebody_is_converted(coco_folder):
+    """As by the RTMPose configs of body8-halpe26, which train on it."""
+    parts = dict(foot_kpts=6, face_kpts=68, lefthand_kpts=21, righthand_kpts=21)
+    parts = {part: [20, 30, 2] * count for part, count in parts.items()}
+    folder = coco_folder([person(1, 1, 4, 4, 40, 50, segmentation=[], **parts)])
+    pairs = [(i, i) for i in range(17)] + [(17, 20), (18, 22), (19, 24)]
+    steps = [dict(type='KeypointConverter', num_keypoints=26, mapping=pairs)]
+    cfg = dict(coco_dataset_config(folder, steps), type='CocoWholeBodyDataset')
+    sample = DATASETS.build(cfg)[0]
+    assert sample['keypoints'].shape == (1, 26, 2)
+    seen = sample['keypoints_visible'].reshape(1, 26, -1)[0, :, 0]
+    assert np.flatnonzero(seen).tolist() == [target for _, target in pairs]
+
+
+def test_keypoints_are_those_of_the_dataset_inside():
+    inner = dict(type='AicDataset')
+    dataset = dict(type='RepeatDataset', times=2, dataset=inner)
+    both = dict(type='ConcatDataset', datasets=[dataset, dict(type='CocoDataset')])
+    for wrapped in (inner, dataset, both):
+        cfg = Config(dict(train_dataloader=dict(dataset=wrapped)))
+        assert dataset_meta_from_config(cfg)['num_keypoints'] == 14
+    assert dataset_meta_from_config(Config()) is None
+
+
+TRUTH = np.random.default_rng(0).uniform(0, 100, (1, 17, 2)).astype(np.float32)
+
+
+def predicted(*poses, **fields):
+    """A sample whose truth is one person and whose poses are these."""
+    box = dict(bboxes=np.array([[0.0, 0, 100, 100]]), bbox_scores=np.ones(1))
+    seen = np.ones((1, 17), np.float32)
+    truth = InstanceData(keypoints=TRUTH, keypoints_visible=seen, **box)
+    keypoints = np.concatenate(poses)
+    found = InstanceData(
+        keypoints=keypoints, keypoint_scores=np.ones(keypoints.shape[:2]), **fields
+    )
+    sample = PoseDataSample(metainfo=dict(input_size=(96, 128)))
+    sample.gt_instances, sample.pred_instances = truth, found
+    return sample
+
+
+@pytest.mark.parametrize('metric', ['KeypointMSELoss', 'PCKAccuracy'])
+def test_a_bad_case_is_told_by_lambda_0_alone(metric):
+    """Though MMPose's hook would take the mean over all λ."""
+    Visualizer.get_instance('bad_case')
+    kind = 'loss' if metric.endswith('Loss') else 'accuracy'
+    hook = BadCaseAnalysisHook(
+        enable=True, metric_type=kind, metric=ConfigDict(type=metric)
+    )
+    wrong = TRUTH + 60
+    for poses in ([TRUTH, wrong], [wrong, TRUTH]):
+        sample = predicted(*poses, lambdas=np.arange(2))
+        stock = hook.check_badcase(None, predicted(poses[0]))
+        assert hook.check_badcase(None, sample) == stock
+        assert len(sample.pred_instances) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('mode', ['transformed', 'original'])
+def test_browse_dataset_shows_a_mipnets_training_data(
+    mode, coco_folder, tmp_path, monkeypatch
+):
+    people = [person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)]
+    stock = coco_dataset_config(coco_folder(people), train_pipeline(augment=False))
+    cfg = Config(
+        dict(
+            model=estimator_config(where=None),
+            train_dataloader=dict(dataset=stock),
+            visualizer=dict(type='PoseLocalVisualizer', name=f'browse_{mode}'),
+        )
+    )
+    mipnetify(cfg).dump(tmp_path / 'mipnet.py')
+    script = Path(mmpose.__file__).parent / '.mim/tools/misc/browse_dataset.py'
+    out = str(tmp_path / 'out')
+    options = [str(tmp_path / 'mipnet.py'), '--output-dir', out, '--not-show']
+    monkeypatch.setattr(sys, 'argv', [str(script), *options, '--mode', mode])
+    runpy.run_path(str(script), run_name='__main__')
+    pictures = [cv2.imread(str(file)) for file in Path(out).iterdir()]
+    heatmaps_below = dict(transformed=(256, 96, 3), original=(120, 160, 3))[mode]
+    assert [picture.shape for picture in pictures] == [heatmaps_below] * 2

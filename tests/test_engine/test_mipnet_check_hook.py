@@ -1,20 +1,30 @@
-"""A hook that looks at the head and the learning rate of the MIMBs."""
+"""A hook that looks at what a MIPNet needs of the rest of the config."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.evaluator import DumpResults, Evaluator
 from mmengine.optim import build_optim_wrapper
-from mmpose.registry import HOOKS, MODELS
+from mmpose.evaluation.metrics import CocoMetric, PCKAccuracy
+from mmpose.registry import HOOKS, METRICS, MODELS
+
+from mipnet_mmpose import MultiInstanceCocoMetric, PrimaryInstanceMetric
 
 from ..conftest import estimator_config, head_config
 
 
-def run(model, optim_wrapper=None):
+def run(model, optim_wrapper=None, **runner):
     """Warnings of the hook at the start of a training."""
     warnings = []
-    logger = SimpleNamespace(warning=warnings.append)
-    runner = SimpleNamespace(model=model, logger=logger, optim_wrapper=optim_wrapper)
+    start = dict(_resume=False, _has_loaded=False, _load_from=None, work_dir='out')
+    runner = SimpleNamespace(
+        model=model,
+        logger=SimpleNamespace(warning=warnings.append),
+        optim_wrapper=optim_wrapper,
+        **dict(start, **runner),
+    )
     hook = HOOKS.build(dict(type='MIPNetCheckHook'))
     hook.before_run(runner)
     if optim_wrapper is not None:
@@ -22,7 +32,7 @@ def run(model, optim_wrapper=None):
     return warnings
 
 
-def train(where='backbone', freeze=False, **custom_keys):
+def train(where='backbone', freeze=False, start=(), **custom_keys):
     model = MODELS.build(estimator_config(where=where))
     if freeze:
         model.requires_grad_(False)
@@ -33,7 +43,7 @@ def train(where='backbone', freeze=False, **custom_keys):
         optimizer=dict(type='Adam', lr=1e-3),
         paramwise_cfg=dict(custom_keys=keys),
     )
-    return run(model, build_optim_wrapper(model, cfg))
+    return run(model, build_optim_wrapper(model, cfg), **dict(start))
 
 
 @pytest.mark.parametrize('lr_mult', [0, 0.1])
@@ -70,13 +80,95 @@ def test_stock_head_behind_mimbs_is_refused(where):
     run(MODELS.build(estimator_config(where=None)))
 
 
-def test_checkpoint_without_mimbs_is_refused_for_a_test_but_not_after_a_training():
+def test_two_that_fold_are_refused():
+    cfg = dict(estimator_config('backbone'), neck=estimator_config('neck')['neck'])
+    with pytest.raises(ValueError, match='model.backbone and model.neck both fold'):
+        run(MODELS.build(cfg))
+
+
+class MyCocoMetric(CocoMetric):
+    """Of a user who changed nothing of how poses are taken."""
+
+
+class MyMetric(CocoMetric):
+    def process(self, data_batch, data_samples):
+        """Of a user who knows of N poses."""
+
+
+COCO = dict(type='CocoMetric')
+PCK = dict(type='PCKAccuracy', thr=0.2)
+OURS = dict(type='MultiInstanceCocoMetric')
+PRIMARY = dict(type='PrimaryInstanceMetric', metric=PCK)
+
+
+@pytest.mark.parametrize(
+    ('evaluator', 'named'),
+    [
+        (COCO, ": type='CocoMetric' .*type='MultiInstanceCocoMetric'"),
+        ([OURS, PCK], r"\.1: type='PCKAccuracy' .*type='PrimaryInstanceMetric'"),
+        (dict(type=CocoMetric), ": type='CocoMetric'"),
+        (dict(type=MyCocoMetric), "type='MyCocoMetric' .*PrimaryInstanceMetric"),
+        (
+            dict(type='CocoWholeBodyMetric'),
+            "type='MultiInstanceCocoWholeBodyMetric'",
+        ),
+        (dict(type='PoseTrack18Metric'), "type='MultiInstancePoseTrack18Metric'"),
+        (
+            dict(type='MultiDatasetEvaluator', metrics=[PRIMARY, COCO], datasets=[]),
+            r"\.metrics\.1: type='CocoMetric'",
+        ),
+        (dict(type='Evaluator', metrics=PCK), r'\.metrics: .*PCKAccuracy'),
+        (Evaluator([PCKAccuracy()]), r"\.metrics\.0: type='PCKAccuracy'"),
+        ([PCKAccuracy()], r"\.0: type='PCKAccuracy'"),
+    ],
+)
+@pytest.mark.parametrize('key', ['val', 'test'])
+def test_a_stock_metric_is_named_with_what_to_put_there(key, evaluator, named):
+    runner = {f'_{key}_evaluator': evaluator}
+    with pytest.raises(ValueError, match=rf'^{key}_evaluator.*?{named}'):
+        run(MODELS.build(estimator_config('neck')), **runner)
+    run(MODELS.build(estimator_config('neck', num_instances=1)), **runner)
+    run(MODELS.build(estimator_config(None)), **runner)
+
+
+@pytest.mark.parametrize(
+    'evaluator',
+    [
+        OURS,
+        PRIMARY,
+        [OURS, PRIMARY, dict(type=MyMetric)],
+        dict(type='MultiDatasetEvaluator', metrics=[OURS], datasets=[]),
+        Evaluator([METRICS.build(PRIMARY), DumpResults('results.pkl')]),
+        dict(type=MultiInstanceCocoMetric),
+        dict(type=PrimaryInstanceMetric, metric=dict(type=PCKAccuracy)),
+        None,
+    ],
+)
+def test_metrics_of_n_poses_are_none(evaluator):
+    run(MODELS.build(estimator_config('neck')), _test_evaluator=evaluator)
+
+
+def test_resume_without_a_checkpoint_is_named(tmp_path):
+    """MMPose's train.py clears ``load_from`` with --resume."""
+    (tmp_path / 'config.py').write_text("load_from = 'stock.pth'\n")
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    cfg.load_from = None
+    start = dict(_resume=True, cfg=cfg, work_dir='w')
+    with pytest.raises(ValueError, match='--resume found no checkpoint in w'):
+        train(start=start)
+    (warning,) = train(start=dict(start, cfg=Config(dict(load_from=None))))
+    assert '--resume found no checkpoint in w' in warning
+    assert train(start=dict(start, _has_loaded=True)) == []
+
+
+@pytest.mark.parametrize('stage', ['before_test', 'before_val'])
+def test_checkpoint_without_mimbs_is_refused_unless_they_were_trained(stage):
     model = MODELS.build(estimator_config())
     stock = MODELS.build(estimator_config(where=None))
     model.load_state_dict(stock.state_dict(), strict=False)
     runner = SimpleNamespace(model=model, _load_from='stock.pth')
     hook = HOOKS.build(dict(type='MIPNetCheckHook'))
     with pytest.raises(ValueError, match=r'stock.pth has no weights for .* MIMBs'):
-        hook.before_test(runner)
-    hook.after_train(runner)
-    hook.before_test(runner)
+        getattr(hook, stage)(runner)
+    model.train()
+    getattr(hook, stage)(runner)
