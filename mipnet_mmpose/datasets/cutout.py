@@ -1,6 +1,6 @@
 """A person cut out of one image, to be pasted into another."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ OF_PERSON += ('area', 'category_id', 'iscrowd', 'segmentation', 'id')
 # visible ones lie further, and of the hidden ones, which nothing hides any more, 77 %
 MARGIN = 0.02
 
-Region = Tuple[slice, slice]  # rows and columns of an image
+Region = tuple[slice, slice]  # rows and columns of an image
 
 
 class Placed(NamedTuple):
@@ -86,7 +86,7 @@ class Cutout:
         return inside & (distance <= max(MARGIN * np.sqrt(height * width), 1))
 
     def place(
-        self, factor: float, corner: np.ndarray, shape: Tuple[int, int]
+        self, factor: float, corner: np.ndarray, shape: tuple[int, int]
     ) -> Optional[Placed]:
         """Scale the box of the person and put it into another image.
 

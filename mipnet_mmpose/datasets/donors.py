@@ -1,6 +1,7 @@
 """Who of the data can be pasted elsewhere."""
 
-from typing import List, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -19,7 +20,7 @@ class Source(NamedTuple):
 
     dataset: BaseDataset
     transforms: Sequence
-    flip_indices: Optional[List[int]]
+    flip_indices: Optional[list[int]]
 
 
 class Donors:

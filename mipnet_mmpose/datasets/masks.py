@@ -4,7 +4,7 @@ Anything else (an empty list, polygons of one or two points, a list of RLE) is n
 and a crowd region has that of several persons.
 """
 
-from typing import List, Optional, Tuple
+from typing import Optional
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -42,7 +42,7 @@ def mask_share(person: dict, box: np.ndarray) -> float:
 
 
 def person_mask(
-    person: dict, shape: Tuple[int, int], corner: Tuple[int, int] = (0, 0)
+    person: dict, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)
 ) -> Optional[np.ndarray]:
     """The pixels of a person in a window of its image.
 
@@ -76,13 +76,13 @@ def person_mask(
     return coco_mask.decode(rle).astype(bool)
 
 
-def is_of_size(person: dict, shape: Tuple[int, int]) -> bool:
+def is_of_size(person: dict, shape: tuple[int, int]) -> bool:
     """Whether a mask can be of an image of this height and width; a polygon can."""
     segments = person.get('segmentation')
     return not isinstance(segments, dict) or tuple(segments['size']) == tuple(shape)
 
 
-def _polygons(segments: list) -> List[np.ndarray]:
+def _polygons(segments: list) -> list[np.ndarray]:
     """Those of three points or more, (V, 2) each."""
     polygons = []
     for segment in segments if isinstance(segments, (list, tuple)) else ():
@@ -108,5 +108,5 @@ def _compressed(segments: dict) -> Optional[dict]:
 
 def _area(points: np.ndarray) -> float:
     """Of a polygon by its corners (V, 2), the shoelace formula."""
-    x, y = points.T
-    return abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
+    x, y = np.concatenate([points, points[:1]]).T
+    return abs(x[1:] @ y[:-1] - y[1:] @ x[:-1]) / 2

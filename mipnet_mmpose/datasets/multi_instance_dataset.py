@@ -1,5 +1,6 @@
 from collections import defaultdict
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional, Union
 
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
@@ -89,7 +90,7 @@ class MultiInstanceDataset:
                 'dataset.pipeline has no GenerateTarget, which MultiInstanceDataset '
                 'would put the targets of the siblings in place of'
             )
-        self.sibling_indices: List[SiblingIndex] = []  # one a stock dataset
+        self.sibling_indices: list[SiblingIndex] = []  # one a stock dataset
         if self.generates_targets and num_instances > 1:
             for part in walk_datasets(self.dataset):
                 if hasattr(part, 'pipeline'):
@@ -173,10 +174,10 @@ class MultiInstanceDataset:
 
     def _paste_into_samples(self, persons: Sequence[Persons]) -> None:
         """Let each pipeline that loads an image paste people into it."""
-        sources: Dict[tuple, list] = defaultdict(list)
+        sources: dict[tuple, list] = defaultdict(list)
         loading = {}
         for people, (part, *around) in zip(persons, chain_datasets(self.dataset)):
-            before: List = []
+            before: list = []
             for holder in (h for h in (part, *around) if hasattr(h, 'pipeline')):
                 pipeline, place = holder.pipeline, find_loading(holder.pipeline)
                 before += pipeline.transforms[:place]
@@ -235,7 +236,7 @@ def walk_datasets(dataset: Any) -> Iterator[Any]:
         yield from walk_datasets(part)
 
 
-def chain_datasets(dataset: Any, around: tuple = ()) -> Iterator[Tuple]:
+def chain_datasets(dataset: Any, around: tuple = ()) -> Iterator[tuple]:
     """Each stock dataset with those around it, the inner ones first."""
     if is_stock(dataset):
         yield (dataset, *around)

@@ -3,8 +3,9 @@
 import os
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -45,7 +46,7 @@ class PairMaker:
         self,
         data: dict,
         folder: Path,
-        iou: Tuple[float, float],
+        iou: tuple[float, float],
         min_visible: float,
         min_keypoints: int,
         min_height: int,
@@ -94,7 +95,7 @@ class PairMaker:
         right, bottom = image['width'] - x - width, image['height'] - y - height
         return min(x, y, right, bottom) > MARGIN
 
-    def make(self) -> Optional[Tuple[np.ndarray, List[dict]]]:
+    def make(self) -> Optional[tuple[np.ndarray, list[dict]]]:
         """A picture (H, W, 3) and its two annotations; None where nobody fits.
 
         Raises:
@@ -185,7 +186,7 @@ class PairMaker:
         return image
 
 
-def flip_indices(names: Sequence[str]) -> Optional[List[int]]:
+def flip_indices(names: Sequence[str]) -> Optional[list[int]]:
     """Which keypoint each becomes in the mirror, by the sides in its name.
 
     Args:

@@ -1,7 +1,7 @@
 """Overlapping people for training: one person of the data pasted onto another."""
 
 import copy
-from typing import Dict, Optional, Tuple
+from typing import Optional
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -57,9 +57,9 @@ class PastePeople:
         prob: float = 0.5,
         behind_prob: float = 0.5,
         switch_prob: float = 0.5,
-        iou: Tuple[float, float] = (0.45, 0.9),
-        scale: Tuple[float, float] = (0.7, 1.4),
-        shift: Tuple[float, float] = (0.35, 0.2),
+        iou: tuple[float, float] = (0.45, 0.9),
+        scale: tuple[float, float] = (0.7, 1.4),
+        shift: tuple[float, float] = (0.35, 0.2),
         flip_prob: float = 0.5,
         min_visible: float = 0.4,
         max_enlargement: float = 2.0,
@@ -101,7 +101,7 @@ class PastePeople:
         ready.donors, ready.load_image = donors, pipeline.transforms[place]
         pipeline.transforms.insert(place + 1, ready)
 
-    def __call__(self, results: Dict) -> Dict:
+    def __call__(self, results: dict) -> dict:
         """Paste somebody into a loaded image, or leave the sample as it is."""
         if np.random.rand() >= self.prob or not isinstance(results['img_path'], str):
             return results  # several paths are frames of a video
@@ -120,7 +120,7 @@ class PastePeople:
             self._join(results, placed.person)
         return results
 
-    def _place(self, results: Dict, cutout: Cutout) -> Optional[Placed]:
+    def _place(self, results: dict, cutout: Cutout) -> Optional[Placed]:
         """Where box IoU and what stays in sight are as wanted."""
         shape = results['img'].shape[:2]
         donor_box = cutout.person['bbox'][0]
@@ -154,8 +154,8 @@ class PastePeople:
         return None
 
     def _draw_places(
-        self, box: np.ndarray, donor_box: np.ndarray, shape: Tuple[int, int]
-    ) -> Tuple[np.ndarray, np.ndarray]:
+        self, box: np.ndarray, donor_box: np.ndarray, shape: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Scales (P,) and corners (P, 2) at which the box IoU is as wanted."""
         extent, donor_extent = _extent(box), _extent(donor_box)
         factors = np.exp(np.random.uniform(*np.log(self.scale), (PLACEMENTS, 1)))
@@ -169,7 +169,7 @@ class PastePeople:
         fits &= factors[:, 0] <= self.max_enlargement
         return factors[fits, 0], corners[fits]
 
-    def _join(self, results: Dict, pasted: dict) -> None:
+    def _join(self, results: dict, pasted: dict) -> None:
         """Make the donor a sibling of the person, or the person the donor's."""
         own = {key: results[key] for key in OF_PERSON if key in results}
         visible = 'keypoints_visible'
@@ -202,7 +202,7 @@ def find_loading(pipeline: Compose) -> Optional[int]:
 
 
 def _keypoints_in_sight(
-    persons: dict, front: np.ndarray, region: Tuple[slice, slice]
+    persons: dict, front: np.ndarray, region: tuple[slice, slice]
 ) -> np.ndarray:
     """Share of the labelled keypoints that no mask covers, (S,); 1 without any."""
     visible = persons['keypoints_visible']

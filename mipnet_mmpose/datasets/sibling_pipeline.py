@@ -1,6 +1,7 @@
 """The siblings go through the transforms that the person of a sample goes through."""
 
-from typing import Callable, Dict, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Callable, Optional, Union
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -69,7 +70,7 @@ class SiblingPipeline(Compose):
         return any(map(self._moves, getattr(transform, 'transforms', None) or ()))
 
 
-def _move_nobody(transform: Callable, results: Dict) -> Optional[Dict]:
+def _move_nobody(transform: Callable, results: dict) -> Optional[dict]:
     """Give a transform the person, who must stay where the siblings stay."""
     places = ('keypoints', 'transformed_keypoints')
     before = {key: np.array(results[key]) for key in places if key in results}
@@ -92,7 +93,7 @@ def _move_nobody(transform: Callable, results: Dict) -> Optional[Dict]:
     return results
 
 
-def _move_everybody(transform: Callable, results: Dict) -> Optional[Dict]:
+def _move_everybody(transform: Callable, results: dict) -> Optional[dict]:
     """Give a transform the person and the siblings, a row each."""
     siblings = results['siblings']
     own = {key: results[key] for key in ROWS if key in results}

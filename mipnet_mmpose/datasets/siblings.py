@@ -1,6 +1,6 @@
 """Who else is in the image: the index from a sample to its siblings."""
 
-from typing import Dict, NamedTuple, Tuple
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -48,7 +48,7 @@ def read_persons(dataset: BaseDataset, masks: bool = False) -> Persons:
         ValueError: naming file and id, where a box is not finite or a person has
             another number of keypoints than the first one.
     """
-    numbers: Dict[str, int] = {}
+    numbers: dict[str, int] = {}
     rows = []
     for i in range(len(dataset)):
         info = BaseDataset.get_data_info(dataset, i)
@@ -120,7 +120,7 @@ class SiblingIndex:
     def __len__(self) -> int:
         return len(self._end)
 
-    def __getitem__(self, index: int) -> Tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Keypoints (S, K, 2) and visibility (S, K, ...), nearest box centre first."""
         others = self.others(index)
         return self.keypoints[others], self.visible[others]
@@ -130,14 +130,14 @@ class SiblingIndex:
         start = self._end[index - 1] if index else 0
         return self._order[start : self._end[index]]
 
-    def siblings(self, index: int) -> Dict[str, np.ndarray]:
+    def siblings(self, index: int) -> dict[str, np.ndarray]:
         """Their rows of keypoints and visibility, and the box centres (S, 2)."""
         keypoints, visible = self[index]
         centers = self.centers[self.others(index)]
         return dict(keypoints=keypoints, keypoints_visible=visible, centers=centers)
 
 
-def _pairs(images: np.ndarray, candidates: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def _pairs(images: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each sample with each other candidate of its image."""
     candidates = candidates[np.argsort(images[candidates], kind='stable')]
     first = np.searchsorted(images[candidates], images, 'left')

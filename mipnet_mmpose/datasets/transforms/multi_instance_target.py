@@ -1,5 +1,3 @@
-from typing import Dict, List, Tuple
-
 import numpy as np
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import TRANSFORMS
@@ -38,10 +36,10 @@ class GenerateMultiInstanceTarget(GenerateTarget):
         self.num_instances = num_instances
         self.min_keypoints = min_keypoints
 
-    def transform(self, results: Dict) -> Dict:
+    def transform(self, results: dict) -> dict:
         """Encode N persons, see the class."""
 
-        def table(name: str) -> Dict[str, str]:
+        def table(name: str) -> dict[str, str]:
             return results.get(name, getattr(PackPoseInputs, name))
 
         # what another generator before this one has encoded is of N persons already
@@ -68,7 +66,7 @@ class GenerateMultiInstanceTarget(GenerateTarget):
         )
         return results
 
-    def _siblings_in_crop(self, results: Dict) -> List[Dict]:
+    def _siblings_in_crop(self, results: dict) -> list[dict]:
         """What of the siblings takes the place of the person's own."""
         if self.num_instances == 1:
             return []
@@ -102,7 +100,7 @@ class GenerateMultiInstanceTarget(GenerateTarget):
 
 
 def count_in_crop(
-    keypoints: np.ndarray, visible: np.ndarray, input_size: Tuple[int, int]
+    keypoints: np.ndarray, visible: np.ndarray, input_size: tuple[int, int]
 ) -> np.ndarray:
     """Labelled keypoints of each person that lie inside the crop.
 
@@ -119,7 +117,7 @@ def count_in_crop(
     return (inside & (labelled > 0)).sum(axis=1)
 
 
-def _concat(parts: List, levels: bool = False) -> np.ndarray:
+def _concat(parts: list, levels: bool = False) -> np.ndarray:
     """Join N persons' targets along the first axis, a list of them by level."""
     if not isinstance(parts[0], list):
         return np.concatenate(parts)
