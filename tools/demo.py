@@ -50,22 +50,11 @@ def parse_args(argv=None):
         help='left, top, right, bottom of a box of the image in pixels; once or more',
     )
     add('--det-checkpoint', help='of the detector')
-    add(
-        '--det-cat-ids',
-        type=int,
-        nargs='+',
-        default=[0],
-        metavar='ID',
-        help='classes of the detector to take (default: 0, person in COCO)',
-    )
-    add(
-        '--out',
-        type=Path,
-        default=Path('work_dirs/demo'),
-        help='(default: %(default)s)',
-    )
-    add('--device', help='(default: a GPU where there is one)')
+    classes = 'classes of the detector to take (default: 0, person in COCO)'
+    add('--det-cat-ids', type=int, nargs='+', default=[0], metavar='ID', help=classes)
     shown = '(default: %(default)s)'
+    add('--out', type=Path, default=Path('work_dirs/demo'), help=shown)
+    add('--device', help='(default: a GPU where there is one)')
     add('--bbox-thr', type=float, default=0.3, help=f'least score of boxes {shown}')
     add('--nms-thr', type=float, default=0.3, help=f'IoU of detected boxes {shown}')
     add(
@@ -73,9 +62,7 @@ def parse_args(argv=None):
         type=float,
         help='least probability of a person for λ ≥ 1 (default: as in the config)',
     )
-    add(
-        '--kpt-thr', type=float, default=0.3, help=f'keypoints below are hollow {shown}'
-    )
+    add('--kpt-thr', type=float, default=0.3, help=f'hollow keypoints below {shown}')
     add('--no-pictures', action='store_true', help='results only')
     add('--draw-bbox', action='store_true', help='draw the boxes too')
     add('--radius', type=int, default=3, help=f'of keypoints {shown}')
@@ -86,24 +73,17 @@ def parse_args(argv=None):
     return args
 
 
-def find_boxes(args, images):
-    """Ids of the images or frames, and their boxes or None."""
+def find_boxes(args, images, video):
+    """Ids of the images, and their boxes or None; a frame's id is its number."""
     from mipnet_mmpose.apis.boxes_file import boxes_from_file
 
     if args.boxes:
         return boxes_from_file(args.boxes, images)
-    video = not isinstance(images, list)
-    stems = [] if video else [Path(image).stem for image in images]
-    ids = list(range(len(images)))
-    if (
-        stems
-        and all(s.isdigit() for s in stems)
-        and len({*map(int, stems)}) == len(ids)
-    ):
-        ids = [int(stem) for stem in stems]
     if args.bbox and (video or len(images) > 1):
         raise ValueError(f'--bbox is of one image, {args.input} is not: give --boxes')
-    return ids, args.bbox
+    stems = [] if video else [Path(image).stem for image in images]
+    ids = [int(stem) for stem in stems if stem.isdigit()]
+    return ids if len(set(ids)) == len(stems) else list(range(len(stems))), args.bbox
 
 
 def people_of(sample, image_id):
@@ -139,8 +119,10 @@ def run(args):
     from mipnet_mmpose.whole_files import written_whole
 
     MMLogger.get_current_instance().setLevel('ERROR')
-    images = list_images(args.input)
-    ids, boxes = find_boxes(args, images)
+    images, path = list_images(args.input), Path(args.input)
+    video = not isinstance(images, list)
+    ids, boxes = find_boxes(args, images, video)
+    total = max(images.frame_cnt, 0) if video else len(images)
     inferencer = MIPNetInferencer(
         args.config,
         args.checkpoint,
@@ -150,7 +132,6 @@ def run(args):
         det_cat_ids=args.det_cat_ids,
     )
     pictures = drawn = args.out / 'visualizations'
-    video, path = not isinstance(images, list), Path(args.input)
     if video:
         pictures = drawn = args.out / f'{path.stem}.mp4'
     elif path.is_file():
@@ -172,9 +153,10 @@ def run(args):
     with written_whole(results) as part, part.open('w') as file:
         file.write('[')
         try:
-            for batch in tqdm(batches, total=len(images), mininterval=1):
+            for batch in tqdm(batches, total=total or None, mininterval=1):
                 (sample,) = batch['predictions']
-                for person in people_of(sample, ids[sample.img_id]):
+                place = sample.img_id
+                for person in people_of(sample, place if video else ids[place]):
                     file.write(f'{"," if people else ""}\n{json.dumps(person)}')
                     people += 1
                 done += 1
@@ -182,8 +164,8 @@ def run(args):
             interrupted = True
         batches.close()
         file.write('\n]\n')
-    if done < len(images) and not interrupted:
-        print(f'{path} promises {len(images)} frames, {done} are there')
+    if done < total and not interrupted:
+        print(f'{path} promises {total} frames, {done} are there')
     what = ('frame' if video else 'image') + 's' * (done != 1)
     found = f'{done} {what}, {people} {"person" if people == 1 else "people"}'
     print(f'{found}: {results}' if args.no_pictures else f'{found}: {drawn}, {results}')

@@ -41,12 +41,11 @@ def boxes_from_file(
             boxes = _boxes_by_id(content['annotations'], categories)
             names = {image['id']: image['file_name'] for image in content['images']}
         if isinstance(images, mmcv.VideoReader):
-            ids = list(range(len(images)))
+            ids = list(range(max(images.frame_cnt, 0)))
             boxes = {int(key): value for key, value in boxes.items()}
             if not set(boxes) <= set(ids):
-                raise ValueError(
-                    f'image_id goes to {max(boxes)}, the frames are 0 ... {ids[-1]}'
-                )
+                last = len(ids) - 1
+                raise ValueError(f'image_id {max(boxes)} is no frame of 0 ... {last}')
         else:
             ids = _find_ids(images, list(boxes), names)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -171,7 +171,7 @@ def test_in_a_video_the_first_frame_is_0(match, tmp_path):
     video = mmcv.VideoReader(path)
     assert match(video, detections(0, 2)) == {0: [0], 2: [2]}
     assert match(video, detections('0', '2')) == {0: [0], 2: [2]}
-    with pytest.raises(ValueError, match=r'goes to 3, the frames are 0 \.\.\. 2'):
+    with pytest.raises(ValueError, match=r'image_id 3 is no frame of 0 \.\.\. 2'):
         match(video, detections(1, 2, 3))
 
 

@@ -236,9 +236,15 @@ def test_command_line_needs_no_mmpose(tmp_path):
         [sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True
     ).stdout
     assert np.shape(json.loads(output)) == (2, 1, 17, 3)
-    drawn = cv2.imread(str(tmp_path / 'drawn.png'))
+    assert cv2.imread(str(tmp_path / 'drawn.png')).shape == picture().shape
+
+
+def test_lambda_1_alone_has_its_colour():
+    keypoints = np.array([[[[10, 10], [50, 60]]]], float)
+    args = keypoints, np.ones((1, 1, 2)), [1.0], [[0, 1]]
+    drawn = run_onnx.draw(np.zeros((80, 80, 3), np.uint8), *args)
     colors = [(drawn == color).all(axis=2).sum() for color in run_onnx.COLORS]
-    assert colors[1] > 20 and colors[0] == 0  # of λ = 1, which is alone
+    assert colors[1] > 20 and colors[0] == 0
 
 
 def test_a_file_that_differs_is_not_written(tmp_path, monkeypatch):
