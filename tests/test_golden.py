@@ -13,8 +13,10 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-# largest difference in a heatmap, of its largest value, as measured; twice is allowed
-MEASURED = dict(hrnet_w8=1.0e-6, hrnet_w32=1.1e-6, hrnet_w48=9.9e-7, resnet50=2.3e-6)
+# largest difference in a heatmap, of its largest value: 2.5e-6 as measured on two kinds
+# of processor, and a margin
+LARGEST = 4e-6
+MODELS_OF_THE_AUTHORS = ['hrnet_w8', 'hrnet_w32', 'hrnet_w48', 'resnet50']
 
 
 def rename(key):
@@ -97,7 +99,7 @@ def build(golden_dir, model):
     return net, weights
 
 
-@pytest.mark.parametrize('model', MEASURED)
+@pytest.mark.parametrize('model', MODELS_OF_THE_AUTHORS)
 def test_both_lambdas_equal_the_authors_network(golden_dir, model):
     net, weights = build(golden_dir, model)
     expected = np.load(golden_dir / f'{model}.outputs.npz')
@@ -109,7 +111,7 @@ def test_both_lambdas_equal_the_authors_network(golden_dir, model):
         difference = np.abs(heatmaps[i::2].numpy() - expected[name]).max()
         difference /= np.abs(expected[name]).max()
         print(f'{model}, {name}: {difference:.1e} of the largest value')
-        assert difference <= 2 * MEASURED[model]
+        assert difference <= LARGEST
 
 
 def made_up_targets(seed, batch):
@@ -137,7 +139,9 @@ def test_one_training_step_is_the_authors(golden_dir):
     net.double().train()
     images = weights.reference_input(256, 192, batch, seed).double()
     loss = dict(type='KeypointMSELoss', use_target_weight=True)
-    loss = MODELS.build(dict(type='MultiInstanceLoss', loss=loss, num_instances=2))
+    loss = MODELS.build(
+        dict(type='MultiInstanceLoss', loss=loss, instance_weights=[1, 1])
+    )
     value = loss(
         net(images),
         heatmaps.double().flatten(0, 1),

@@ -14,25 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-
-import mipnet_mmpose
-from mipnet_mmpose.models.official_checkpoint import (
-    ConversionError,
-    OfficialModel,
-    convert_state_dict,
-    read_state_dict,
-)
-from mipnet_mmpose.whole_files import written_whole
-
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-DATASETS = {17: 'coco', 14: 'crowdpose'}  # by number of keypoints
 
 
-def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+def parse_args(argv):
+    parser = argparse.ArgumentParser(
+        prog='mipnet convert_official_checkpoint', description=__doc__
+    )
     parser.add_argument('src', type=Path, metavar='SRC', help="the authors' weights")
     parser.add_argument('dst', type=Path, metavar='DST', help='checkpoint to write')
     parser.add_argument(
@@ -48,88 +36,68 @@ def parse_args(argv=None):
     return args
 
 
-def find_config(official, input_size, size=None, num_instances=None):
-    """A config of ours, or None, by backbone and number of instances."""
-    name = 'hrnet-w' if official.family == 'HRNet' else 'res'
-    num = num_instances or official.num_instances
-    dataset = DATASETS.get(official.num_keypoints, 'coco')
-    paths = (CONFIGS / dataset).glob(
-        f'td-hm_mipnet-{name}{size or official.size}_{"" if num == 2 else f"n{num}-"}'
-        f'8xb*-210e_{dataset}-{input_size}.py'
-    )
-    return next(paths, None)
-
-
-def adapt(cfg, official):
-    """Make a config of the same family fit a model."""
-    backbone, head = cfg.model.backbone, cfg.model.head
-    backbone.insert = official.insert
-    head.head.out_channels = official.num_keypoints
-    cfg.num_instances = official.num_instances
-    for part in (backbone, head, cfg.train_dataloader.dataset):
-        part.num_instances = official.num_instances
-    if official.family == 'HRNet' and head.head.in_channels != official.size:
-        for n in (2, 3, 4):
-            channels = tuple(official.size * 2**i for i in range(n))
-            backbone.backbone.extra[f'stage{n}'].num_channels = channels
-        backbone.backbone.init_cfg = None  # pretrained for another width
-        head.head.in_channels = official.size
-
-
 def choose_config(official, input_size):
     """A config for the model, and its path where it is one of ours, else None."""
-    path = find_config(official, input_size)
-    if path is not None:
-        cfg = Config.fromfile(path)
-        model = cfg.model
-        if (model.backbone.insert, model.head.head.out_channels) == (
-            official.insert,
-            official.num_keypoints,
-        ):
-            return cfg, path
-    # the nearest one of the family, adapted
-    cfg = Config.fromfile(
-        path
-        or find_config(official, input_size, num_instances=2)
-        or find_config(official, input_size, size=32, num_instances=2)
+    from mmengine.config import Config
+
+    from mipnet_mmpose.mipnetify import mipnetify
+    from mipnet_mmpose.mmpose_files import STOCK_CONFIGS
+
+    dataset = 'crowdpose' if official.num_keypoints == 14 else 'coco'
+    family = 'hrnet-w' if official.family == 'HRNet' else 'res'
+    ours = CONFIGS.glob(
+        f'{dataset}/td-hm_mipnet-{family}{official.size}_*210e_{dataset}-{input_size}.py'
     )
-    adapt(cfg, official)
-    for snippet in (CONFIGS / '_base_').glob('*.py'):
-        for name in Config.fromfile(snippet):
-            if name not in ('custom_imports', 'num_instances'):
-                cfg.pop(name, None)  # what only the configs of ours refer to
-    return cfg, None
-
-
-def write(path, save):
-    """Write a file whole."""
-    try:
-        with written_whole(path) as part:
-            save(part)
-    except (OSError, RuntimeError) as error:
-        raise ConversionError(f'{path} cannot be written: {error}') from error
+    fit = (official.insert, official.num_instances, official.num_keypoints)
+    for path in ours:
+        cfg = Config.fromfile(path)
+        backbone, head = cfg.model.backbone, cfg.model.head.head
+        if (backbone.insert, backbone.num_instances, head.out_channels) == fit:
+            return cfg, path
+    # MMPose's own, or the nearest one that it has of the family
+    names = [
+        f'{data}/td-hm_{family}{size}_8xb*-210e_{data}-{input_size}.py'
+        for data in (dataset, 'coco')
+        for size in (official.size, dict(HRNet=32, ResNet=50)[official.family])
+    ]
+    folder = STOCK_CONFIGS / 'body_2d_keypoint' / 'topdown_heatmap'
+    stock = Config.fromfile(next(path for name in names for path in folder.glob(name)))
+    stock.model.head.out_channels = official.num_keypoints
+    if official.family == 'HRNet' and stock.model.head.in_channels != official.size:
+        for n in (2, 3, 4):
+            channels = tuple(official.size * 2**i for i in range(n))
+            stock.model.backbone.extra[f'stage{n}'].num_channels = channels
+        stock.model.backbone.init_cfg = None  # pretrained for another width
+        stock.model.head.in_channels = official.size
+    options = dict(insert=official.insert, num_instances=official.num_instances)
+    return mipnetify(stock, where='backbone', **options), None
 
 
 def main(argv=None):
     args = parse_args(argv)
+    import torch
+    from mmengine.registry import init_default_scope
+
+    import mipnet_mmpose
+    from mipnet_mmpose.models import official_checkpoint as official_weights
+    from mipnet_mmpose.whole_files import write_text, written_whole
+
     init_default_scope('mmpose')
     try:
-        state = read_state_dict(args.src)
-        official = OfficialModel(state, args.src)
+        state = official_weights.read_state_dict(args.src)
+        official = official_weights.OfficialModel(state, args.src)
         cfg, config = choose_config(official, args.input_size)
-        meta = dict(
-            source=args.src.name,
-            model=str(official),
-            positions=official.positions,
-            mipnet_mmpose_version=mipnet_mmpose.__version__,
+        weights = official_weights.convert_state_dict(
+            state, official, cfg.model, args.src
         )
-        weights = convert_state_dict(state, official, cfg.model, args.src)
-        checkpoint = dict(state_dict=weights, meta=meta)
+        meta = dict(source=args.src.name, model=str(official))
+        meta['mipnet_mmpose_version'] = mipnet_mmpose.__version__
         if config is None:
             config = args.dst.with_suffix('.py')
-            write(config, lambda path: path.write_text(cfg.pretty_text))
-        write(args.dst, lambda path: torch.save(checkpoint, path))
-    except ConversionError as error:
+            write_text(config, cfg.pretty_text)
+        with written_whole(args.dst) as part:
+            torch.save(dict(state_dict=weights, meta=meta), part)
+    except (official_weights.ConversionError, OSError, RuntimeError) as error:
         sys.exit(f'error: {error}')
     print(
         f'{official} with MIMBs at {", ".join(official.positions)}, '

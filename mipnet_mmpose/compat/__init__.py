@@ -16,7 +16,7 @@ __all__ = ['install']
 EXT_NAME = 'mmcv._ext'
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def install() -> None:
     """Make the changes that this environment needs, before MMPose is imported."""
     if os.environ.get('MIPNET_COMPAT') == '0':

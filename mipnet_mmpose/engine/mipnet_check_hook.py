@@ -1,4 +1,5 @@
-from typing import Any, Dict, Iterator, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
@@ -122,7 +123,7 @@ class MIPNetCheckHook(Hook):
         check_mimbs_loaded(runner.model, runner._load_from)
 
 
-def _stock_metrics(part: Any, key: str) -> Iterator[Tuple[str, str]]:
+def _stock_metrics(part: Any, key: str) -> Iterator[tuple[str, str]]:
     """Config key and class name of each metric of MMPose in an evaluator.
 
     The evaluator may be a config, a list of metrics, or built already.
@@ -143,7 +144,7 @@ def _stock_metrics(part: Any, key: str) -> Iterator[Tuple[str, str]]:
             yield key, kind.__name__
 
 
-def _learning_rates(optim_wrapper) -> Dict[int, float]:
+def _learning_rates(optim_wrapper) -> dict[int, float]:
     """That of each parameter before any schedule, by the parameter's id."""
     wrappers = [optim_wrapper]
     if isinstance(optim_wrapper, OptimWrapperDict):

@@ -5,7 +5,8 @@ Rethinking Top-Down Pose Estimation", ICCV 2021, Sec. 3.2.
 """
 
 import math
-from typing import Any, Callable, Sequence
+from collections.abc import Sequence
+from typing import Any, Callable
 
 import torch
 from mmengine.model import BaseModule

@@ -5,7 +5,6 @@ import re
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Dict, List
 
 import torch
 from mmengine.config import ConfigDict
@@ -23,10 +22,7 @@ PLACES = {
         'stage4_se': dict(module='stage4', position='after'),
     },
     'ResNet': {
-        'layer1_se': dict(module='layer1', position='before'),
-        'layer2_se': dict(module='layer2', position='before'),
-        'layer3_se': dict(module='layer3', position='before'),
-        'layer4_se': dict(module='layer4', position='before'),
+        f'layer{n}_se': dict(module=f'layer{n}', position='before') for n in range(1, 5)
     },
 }
 
@@ -35,7 +31,7 @@ class ConversionError(Exception):
     """What is wrong with a checkpoint, in a sentence that names the file."""
 
 
-def read_state_dict(path: Path) -> Dict[str, Tensor]:
+def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Tensors by the authors' key names, from a state dict or a training checkpoint."""
     try:
         with warnings.catch_warnings():
@@ -53,16 +49,12 @@ def read_state_dict(path: Path) -> Dict[str, Tensor]:
         candidates += [loaded.get(name) for name in names]
     for state in candidates:
         if isinstance(state, dict) and state:
-            if all(isinstance(item, torch.Tensor) for item in state.values()):
-                break
-    else:
-        raise ConversionError(
-            f'{path} holds no state dict (a dict of tensors, or a checkpoint with one '
-            f"under 'state_dict'), but a {type(loaded).__name__}"
-        )
-    if all(str(key).startswith('module.') for key in state):
-        return {key[len('module.') :]: value for key, value in state.items()}
-    return {str(key): value for key, value in state.items()}
+            if all(isinstance(item, Tensor) for item in state.values()):
+                return {re.sub(r'^module\.', '', str(k)): v for k, v in state.items()}
+    raise ConversionError(
+        f'{path} holds no state dict (a dict of tensors, or a checkpoint with one '
+        f"under 'state_dict'), but a {type(loaded).__name__}"
+    )
 
 
 class OfficialModel:
@@ -80,57 +72,46 @@ class OfficialModel:
         num_keypoints (int): K.
     """
 
-    def __init__(self, state: Dict[str, Tensor], path: Path):
-        if any(key.startswith('stage4.') for key in state):
-            self.family, self.size = 'HRNet', self._width(state, path)
-        elif any(key.startswith('layer4.') for key in state):
-            self.family, self.size = 'ResNet', self._depth(state, path)
+    def __init__(self, state: dict[str, Tensor], path: Path):
+        modules = {key.split('.')[0] for key in state}
+        if 'stage4' in modules:
+            self.family = 'HRNet'
+            branch = r'stage[234]\.\d+\.branches\.0\.\d+\.conv1\.weight'
+            widths = [
+                value.shape[0]
+                for key, value in state.items()
+                if re.fullmatch(branch, key) and value.dim()
+            ]
+            # the commonest, should a few tensors be of another width
+            self.size = Counter(widths).most_common(1)[0][0] if widths else 32
+        elif 'layer4' in modules:
+            self.family = 'ResNet'
+            blocks = tuple(
+                len({k.split('.')[1] for k in state if k.startswith(f'layer{n}.')})
+                for n in (1, 2, 3, 4)
+            )
+            if blocks not in RESNET_DEPTHS:
+                raise ConversionError(
+                    f'{path}: a ResNet with {blocks} blocks is none of ResNet-'
+                    + ', '.join(str(depth) for depth in RESNET_DEPTHS.values())
+                )
+            self.size = RESNET_DEPTHS[blocks]
         else:
             raise ConversionError(
                 f"{path} is neither an HRNet nor a ResNet in the authors' key names: "
                 f'its first key is {next(iter(state))}'
             )
-        modules = {key.split('.')[0] for key in state}
-        self.positions = [name for name in PLACES[self.family] if name in modules]
+        places = PLACES[self.family]
+        self.positions = [name for name in places if name in modules]
+        self.insert = [places[name] for name in self.positions]
         if not self.positions:
             raise ConversionError(
-                f'{path} is a plain {self}: it has no MIMBs '
-                f'({", ".join(PLACES[self.family])})'
+                f'{path} is a plain {self}: it has no MIMBs ({", ".join(places)})'
             )
-        codes = [
-            value.shape[1]
-            for key, value in state.items()
-            if key.endswith('.fc_lambda.0.weight') and value.dim() == 2
-        ]
-        self.num_instances = codes[0] if codes else 2
+        codes = [v for k, v in state.items() if k.endswith('.fc_lambda.0.weight')]
+        self.num_instances = [*(code.shape[-1] for code in codes if code.dim()), 2][0]
         final = state.get('final_layer.weight')
         self.num_keypoints = len(final) if final is not None and final.dim() else 17
-
-    @staticmethod
-    def _width(state: Dict[str, Tensor], path: Path) -> int:
-        # the commonest, should a few tensors be of another width
-        pattern = r'stage[234]\.\d+\.branches\.0\.\d+\.conv1\.weight'
-        widths = Counter(
-            len(value)
-            for key, value in state.items()
-            if re.fullmatch(pattern, key) and value.dim() == 4
-        )
-        if not widths:
-            raise ConversionError(f'{path}: an HRNet without its first branch')
-        return widths.most_common(1)[0][0]
-
-    @staticmethod
-    def _depth(state: Dict[str, Tensor], path: Path) -> int:
-        blocks = tuple(
-            len({k.split('.')[1] for k in state if k.startswith(f'layer{n}.')})
-            for n in (1, 2, 3, 4)
-        )
-        if blocks not in RESNET_DEPTHS:
-            raise ConversionError(
-                f'{path}: a ResNet with {blocks} blocks is none of ResNet-'
-                + ', '.join(str(depth) for depth in RESNET_DEPTHS.values())
-            )
-        return RESNET_DEPTHS[blocks]
 
     def __str__(self) -> str:
         return f'{self.family}-{"W" if self.family == "HRNet" else ""}{self.size}'
@@ -145,15 +126,10 @@ class OfficialModel:
         layers = {'excite': 'fc', 'embed': 'fc_lambda'}[layers]
         return f'{self.positions[int(place)]}.se_layers.{branch}.{layers}.{rest}'
 
-    @property
-    def insert(self) -> List[dict]:
-        """The positions as ``MIMBBackbone`` takes them."""
-        return [PLACES[self.family][name] for name in self.positions]
-
 
 def convert_state_dict(
-    state: Dict[str, Tensor], official: OfficialModel, model: ConfigDict, path: Path
-) -> Dict[str, Tensor]:
+    state: dict[str, Tensor], official: OfficialModel, model: ConfigDict, path: Path
+) -> dict[str, Tensor]:
     """State dict of a model of ours with the authors' weights, checked strictly.
 
     Args:
@@ -166,35 +142,31 @@ def convert_state_dict(
         ConversionError: names each key that is missing, unexpected or of another
             shape.
     """
-    model_cfg = copy.deepcopy(model)
-    model_cfg.backbone.backbone.init_cfg = None  # nothing to download
+    model = copy.deepcopy(model)
+    model.backbone.backbone.init_cfg = None  # nothing to download
     try:
-        model = MODELS.build(model_cfg)
+        ours = MODELS.build(model).state_dict()
     except ValueError as error:
         raise ConversionError(f'{path}: {error}') from error
-    ours = model.state_dict()
     flags = ('.gate_scale', '.bypass_primary')
     keys = {official.official_key(k): k for k in ours if not k.endswith(flags)}
-    problems = {
-        'missing': [
-            key
-            for key in keys
-            if key not in state and not key.endswith('.num_batches_tracked')
-        ],
-        'unexpected': [key for key in state if key not in keys],
-        'wrong shape': [
-            f'{key} {tuple(state[key].shape)}, expected {tuple(ours[name].shape)}'
-            for key, name in keys.items()
-            if key in state and state[key].shape != ours[name].shape
-        ],
-    }
-    if any(problems.values()):
-        counts = ', '.join(f'{len(items)} {what}' for what, items in problems.items())
-        lines = [f'  {what}: {i}' for what, items in problems.items() for i in items]
+    problems: list[str] = [
+        f'missing: {key}'
+        for key in keys
+        if key not in state and not key.endswith('.num_batches_tracked')
+    ]
+    for key, value in state.items():
+        if key not in keys:
+            problems.append(f'unexpected: {key}')
+        elif value.shape != ours[keys[key]].shape:
+            expected = tuple(ours[keys[key]].shape)
+            problems.append(
+                f'wrong shape: {key} {tuple(value.shape)}, expected {expected}'
+            )
+    if problems:
         raise ConversionError(
             f'{path} is not a whole {official} with MIMBs at '
-            f'{", ".join(official.positions)} (keys: {counts})\n' + '\n'.join(lines)
+            f'{", ".join(official.positions)} ({len(problems)} keys)\n  '
+            + '\n  '.join(problems)
         )
-    ours.update({keys[key]: value for key, value in state.items()})
-    model.load_state_dict(ours, strict=True)
-    return model.state_dict()
+    return {**ours, **{keys[key]: value for key, value in state.items()}}

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import List, Union
+from typing import Union
 
 from mmengine.runner import CheckpointLoader
 from torch import nn
@@ -69,7 +69,7 @@ def load_stock_weights(
     _refuse([key for key in missing if not is_ours(key)], checkpoint)
 
 
-def _load(model: nn.Module, loaded: dict) -> List[str]:
+def _load(model: nn.Module, loaded: dict) -> list[str]:
     """Fill a model; the keys that are missing, which mmengine only logs."""
     state = loaded.get('state_dict', loaded)
     state = {re.sub(r'^module\.', '', key): value for key, value in state.items()}
@@ -77,7 +77,7 @@ def _load(model: nn.Module, loaded: dict) -> List[str]:
     return [key for key in missing if not key.endswith('.num_batches_tracked')]
 
 
-def _refuse(missing: List[str], checkpoint: Union[str, Path]) -> None:
+def _refuse(missing: list[str], checkpoint: Union[str, Path]) -> None:
     if missing:
         raise ValueError(
             f'{checkpoint} has no weights for {len(missing)} of the '

@@ -77,6 +77,9 @@ def one_process(monkeypatch):
     for name, value in dict(values, MASTER_PORT=29517).items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(torch.cuda, 'set_device', lambda device: None)
+    # torch refuses synchronised norm layers on the CPU, though these run
+    ddp = torch.nn.parallel.DistributedDataParallel
+    monkeypatch.setattr(ddp, '_passing_sync_batchnorm_handle', lambda *_: None)
     yield dict(
         launcher='pytorch',
         env_cfg=dict(dist_cfg=dict(backend='gloo')),

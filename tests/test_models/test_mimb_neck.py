@@ -19,12 +19,6 @@ def test_rows_are_each_sample_under_each_lambda():
                 torch.testing.assert_close(out[b * 3 + i], alone[0])
 
 
-def test_one_instance_at_identity_changes_nothing():
-    neck = MIMBNeck(8, num_instances=1, init='identity')
-    x = torch.randn(2, 8, 4, 4)
-    assert torch.equal(neck((x,))[0], x)
-
-
 @pytest.mark.parametrize('in_channels', [16, [8, 8], [None, 8]])
 def test_features_that_do_not_fit_name_the_key(in_channels):
     with pytest.raises(ValueError, match=r'model.neck.in_channels is .*\[8\]'):
@@ -73,3 +67,16 @@ def test_levels_of_stages_that_do_not_fit_name_the_key():
 def test_wrong_channels_are_named(wrong):
     with pytest.raises(ValueError, match='model.neck.in_channels must be'):
         MIMBNeck(wrong)
+
+
+@pytest.mark.parametrize('read', [0, 1, 2])
+def test_levels_that_nobody_reads_get_gradients_of_zero(read):
+    """Or training in several processes stops at unused parameters."""
+    neck = MIMBNeck([8, None, 4, 6])
+    feats = [torch.randn(2, c, 4, 4) for c in (8, 6, 4, 6)]
+    levels = [0, 2, 3]
+    neck(feats)[levels[read]].square().sum().backward()
+    for i, level in enumerate(levels):
+        gradients = [p.grad for p in neck.mimbs[level].parameters()]
+        assert all(g is not None for g in gradients)
+        assert any(g.any() for g in gradients) == (i == read)

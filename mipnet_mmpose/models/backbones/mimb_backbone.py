@@ -1,4 +1,5 @@
-from typing import Any, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import torch
 from mmengine.model import BaseModule, ModuleList
@@ -51,15 +52,15 @@ class MIMBInsertion(LambdaModule, BaseModule):
         return map_features(modulate, feats)
 
     # bound methods, so that a deep copy of the backbone calls its own MIMBs
-    def before(self, module: nn.Module, args: Tuple) -> Tuple:
+    def before(self, module: nn.Module, args: tuple) -> tuple:
         """Forward pre-hook: the first argument holds the features."""
         return (self(args[0]), *args[1:])
 
-    def after(self, module: nn.Module, args: Tuple, output: Any) -> Any:
+    def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook."""
         return self(output)
 
-    def fold_rest(self, backbone: nn.Module, args: Tuple, output: Any) -> Any:
+    def fold_rest(self, backbone: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook of the backbone: fold what was taken off before a MIMB."""
         batch_size, num_lambdas = len(args[0]), self.codes.shape[0]
         rows = []
@@ -90,7 +91,7 @@ def MIMBBackbone(
     reduction: int = 4,
     init: str = 'paper',
     channels: Optional[Sequence[Sequence[int]]] = None,
-    input_size: Tuple[int, int] = (192, 256),
+    input_size: tuple[int, int] = (192, 256),
     bypass_primary: bool = False,
 ) -> nn.Module:
     """Put MIMBs into any stock backbone, through forward hooks.
@@ -136,21 +137,18 @@ def MIMBBackbone(
     places = []
     for index, place in enumerate(insert):
         where = f'model.backbone.insert[{index}]'
-        if not isinstance(place, dict):
+        positions = ('before', 'after')
+        if not isinstance(place, dict) or place.get('position') not in positions:
             raise ValueError(
                 f"{where} must be dict(module=<path>, position='before' | 'after'), "
                 f'got {place!r}'
             )
-        path, position = place.get('module'), place.get('position')
+        path, position = place.get('module'), place['position']
         if path not in modules:
             children = ', '.join(name for name, _ in net.named_children())
             raise ValueError(
                 f'{where}: {type(net).__name__} has no submodule {path!r}; at its '
                 f'top are {children}'
-            )
-        if position not in ('before', 'after'):
-            raise ValueError(
-                f"{where}: position must be 'before' or 'after', got {position!r}"
             )
         places.append((modules[path], position))
     if not places:
@@ -163,8 +161,8 @@ def MIMBBackbone(
         )
     try:
         order, found, folds = _dry_run(net, places, num_instances, input_size)
-    except PlaceError:
-        if channels is None:
+    except ValueError as error:
+        if channels is None or isinstance(error, PlaceError):
             raise
         found = channels
         folds = [[index == 0] * len(c) for index, c in enumerate(channels)]
@@ -190,16 +188,16 @@ def MIMBBackbone(
 
 def _dry_run(
     net: nn.Module,
-    places: Sequence[Tuple[nn.Module, str]],
+    places: Sequence[tuple[nn.Module, str]],
     num_instances: int,
-    input_size: Tuple[int, int],
-) -> Tuple[List[int], List[List[int]], List[List[bool]]]:
+    input_size: tuple[int, int],
+) -> tuple[list[int], list[list[int]], list[list[bool]]]:
     """Find the order in which the places run, their channels and which fold."""
     batch_size = 2
     num_instances = max(num_instances, 2)  # so that folded rows show
-    order: List[int] = []
-    channels: List[List[int]] = []
-    folds: List[List[bool]] = []
+    order: list[int] = []
+    channels: list[list[int]] = []
+    folds: list[list[bool]] = []
 
     def record(index: int, feats: Any) -> Any:
         if index in order:
@@ -246,7 +244,7 @@ def _dry_run(
     except PlaceError:
         raise
     except Exception as error:  # a backbone may ask for its size in any words
-        raise PlaceError(
+        raise ValueError(
             f'model.backbone: a dry run of {type(net).__name__} with MIMBs at '
             f'model.backbone.insert fails ({error}). Either the folded rows meet '
             'rows from before the first place, or model.backbone.input_size='
@@ -267,28 +265,25 @@ def _dry_run(
             raise PlaceError(
                 f'model.backbone.insert[{index}]: there are no features at this place'
             )
-    rows = (batch_size, batch_size * num_instances)
-    if any(
-        found[1:] != alone[1:] or found[0] not in rows
-        for found, alone in zip(folded, stock)
-    ):
+    rows = {batch_size, batch_size * num_instances}
+    alike = [found[1:] for found in folded] == [alone[1:] for alone in stock]
+    found_rows = {found[0] for found in folded}
+    if not alike or not found_rows <= rows or found_rows == {batch_size}:
         raise PlaceError(
-            f'model.backbone: {type(net).__name__} cuts its features by the number of '
-            f'images: with MIMBs at model.backbone.insert it returns {folded} for '
-            f'{batch_size} images of {num_instances} instances, without them {stock} '
-            'for one image. Use MIMBNeck'
+            f'model.backbone: with MIMBs at model.backbone.insert {type(net).__name__} '
+            f'returns {folded} for {batch_size} images of {num_instances} instances, '
+            f'without them {stock} for one image: it cuts its features by the number '
+            'of images, or no place is before them. Use MIMBNeck'
         )
     return order, channels, folds
 
 
-def _shapes(
-    net: nn.Module, batch_size: int, input_size: Tuple[int, int]
-) -> List[Tuple]:
+def _shapes(net: nn.Module, num: int, input_size: tuple[int, int]) -> list[tuple]:
     """Shape of each tensor that a backbone returns in inference mode."""
     width, height = input_size
     shapes = []
     net.eval()
     with torch.no_grad():
-        output = net(torch.zeros(batch_size, 3, height, width))
+        output = net(torch.zeros(num, 3, height, width))
     map_features(lambda x: shapes.append(tuple(x.shape)), output)
     return shapes

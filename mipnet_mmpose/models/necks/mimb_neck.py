@@ -1,4 +1,5 @@
-from typing import Any, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any, Optional, Union
 
 from mmengine.model import BaseModule, ModuleList
 from mmpose.registry import MODELS
@@ -73,7 +74,7 @@ class MIMBNeck(LambdaModule, BaseModule):
             nn.Identity() if c is None else MIMB(c, **mimb) for c in self.in_channels
         )
 
-    def forward(self, feats: Any) -> Tuple[Any, ...]:
+    def forward(self, feats: Any) -> tuple[Any, ...]:
         """Fold and modulate each feature level."""
         if self.neck is not None:
             feats = self.neck(feats)
