@@ -1,5 +1,4 @@
 import logging
-from collections import Counter
 
 from mmengine.logging import print_log
 from xtcocotools.coco import COCO
@@ -20,26 +19,23 @@ def check_ground_truth(coco: COCO, use_area: bool = True) -> None:
             other never.
     """
     anns, file = coco.dataset.get('annotations', []), coco.anno_file[0]
-    if len(coco.anns) < len(anns):
-        ids = Counter(ann['id'] for ann in anns)
-        number = sum(count > 1 for count in ids.values())
-        raise ValueError(
-            f'{file}: {number} ids of annotations stand there twice or more, such as '
-            f'{ids.most_common(1)[0][0]}: give each annotation an id of its own'
-        )
-
-    def is_flat(ann: dict) -> bool:
-        area = ann.get('area', 1) if use_area else ann['bbox'][2] * ann['bbox'][3]
-        return not area > 0 and any(v > 0 for v in ann.get('keypoints', [])[2::3])
-
+    for ann in anns:
+        if coco.anns[ann['id']] is not ann:
+            raise ValueError(
+                f'{file}: {len(anns) - len(coco.anns)} of {len(anns)} annotations have '
+                f'the id of another one, such as {ann["id"]}: give each its own'
+            )
+    people = [a for a in anns if any(v > 0 for v in a.get('keypoints', [])[2::3])]
+    if use_area:
+        flat = [ann for ann in people if not ann.get('area', 1) > 0]
+    else:
+        flat = [ann for ann in people if not ann['bbox'][2] * ann['bbox'][3] > 0]
     unknown = [ann for ann in anns if ann['category_id'] not in coco.cats]
-    flat = [ann for ann in anns if is_flat(ann)]
     for found, what in (
         (unknown, 'have a category_id that categories lacks: they are not evaluated'),
         (flat, f'have {"an area" if use_area else "a box"} of 0: they are never found'),
     ):
         if found:
-            text = (
-                f'{file}: {len(found)} of {len(anns)} annotations {what} (such as id '
-            )
-            print_log(f'{text}{found[0]["id"]})', 'current', logging.WARNING)
+            what += f', such as id {found[0]["id"]}'
+            what = f'{file}: {len(found)} of {len(anns)} annotations {what}'
+            print_log(what, 'current', logging.WARNING)

@@ -164,16 +164,12 @@ def score_poses(
     """Score of each of P poses.
 
     Args:
-        keypoint_scores (np.ndarray): (P, K).
-        bbox_scores (np.ndarray): score of the box of each pose, (P, ).
-        lambdas (np.ndarray): (P, ).
+        keypoint_scores, bbox_scores, lambdas, presence: As for :func:`merge_poses`.
         score_mode (str): As for ``CocoMetric``: ``'bbox_keypoint'`` (box score
             times the mean score of the keypoints above the threshold),
             ``'bbox'``, ``'keypoint'`` or ``'bbox_rle'``.
         keypoint_score_thr (float): Of ``'bbox_keypoint'``. Defaults to 0.2.
-        score_decay (float): Factor for poses of λ ≥ 1. Defaults to 0.5.
-        presence (np.ndarray, optional): Factor of each pose instead of the decay, the
-            probability that there is such a person, (P, ).
+        score_decay (float): Factor for λ ≥ 1, without presence. Defaults to 0.5.
 
     Returns:
         np.ndarray: (P, ).
@@ -204,15 +200,11 @@ def suppress_poses(
     """Indices of the poses of an image to keep.
 
     Args:
-        keypoints (np.ndarray): in pixels of the image, (P, K, 2).
+        keypoints, areas, sigmas: As for :func:`merge_poses`.
         scores (np.ndarray): (P, ).
-        areas (np.ndarray): of the boxes, in square pixels, (P, ).
-        sigmas (np.ndarray, optional): per-keypoint constants of OKS, (K, ).
-            COCO's by default.
         nms_mode (str): ``'oks_nms'``, ``'soft_oks_nms'``, or ``'none'`` to keep
             all. Defaults to ``'oks_nms'``.
-        nms_thr (float): Poses of greater OKS are taken for one person.
-            Defaults to 0.9.
+        nms_thr (float): Poses of greater OKS are one person. Defaults to 0.9.
 
     Returns:
         np.ndarray: best first; in the given order with ``'none'``.

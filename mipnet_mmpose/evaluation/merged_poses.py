@@ -155,24 +155,21 @@ class MergedPoses:
 
     def _warn(self, people: list, scores: np.ndarray) -> None:
         """Say once how many poses do not count, and why."""
-        not_finite = np.isnan(scores).sum()
-        if not_finite:
-            print_log(
-                f'{not_finite} of {len(scores)} poses have a keypoint or score that is '
-                'not finite and are left out',
-                'current',
-                logging.WARNING,
-            )
+        lost = np.isnan(scores).sum()
         counts = Counter(person['img_id'] for person, _ in people)
-        crowds = [num for num in counts.values() if num > (self.max_people or num)]
-        if crowds:
-            print_log(
-                f'{len(crowds)} of {len(counts)} images have more than '
-                f"{self.max_people} people. COCO's evaluation looks at the best by "
-                f'score: {sum(crowds) - len(crowds) * self.max_people} do not count',
-                'current',
-                logging.WARNING,
-            )
+        limit = self.max_people or len(people)
+        beyond = [num - limit for num in counts.values() if num > limit]
+        for found, text in (
+            (lost, f'{lost} of {len(scores)} poses are not finite and are left out'),
+            (
+                beyond,
+                f'{len(beyond)} of {len(counts)} images have more than {limit} people. '
+                f"COCO's evaluation looks at the best by score: {sum(beyond)} poses do "
+                'not count',
+            ),
+        ):
+            if found:
+                print_log(text, 'current', logging.WARNING)
 
     def _evaluate(self, results: list, prefix: str) -> dict[str, float]:
         """By the stock class, for which nothing is left to score, drop or convert."""
