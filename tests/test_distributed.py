@@ -50,7 +50,9 @@ def folder(coco_folder):
     shuffle = dict(type='DefaultSampler', shuffle=True)
     in_order = dict(type='DefaultSampler', shuffle=False, round_up=False)
     evaluator = dict(
-        type='MultiInstanceCocoMetric', ann_file=f'{folder}/annotations.json'
+        type='MultiInstanceCocoMetric',
+        ann_file=f'{folder}/annotations.json',
+        per_lambda=True,
     )
     cfg = dict(
         default_scope='mmpose',

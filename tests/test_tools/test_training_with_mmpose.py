@@ -62,6 +62,7 @@ def test_train_then_test_with_detected_boxes(coco_folder):
         f'{test}.data_prefix.img=',
         f'{test}.bbox_file={folder}/detections.json',
         f'test_evaluator.ann_file={folder}/annotations.json',
+        'test_evaluator.per_lambda=True',
         *(f'{test}.{key}={value}' for key, value in paths.items()),
     )
     assert 'coco/lambda1/AP' in output
