@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -216,69 +215,3 @@ def test_gradients_do_not_depend_on_the_number_of_processes(folder):
         torch.testing.assert_close(
             found[name], gradient, rtol=1e-4, atol=1e-6 * largest
         )
-
-
-RANKS, WORKERS = 4, 8
-
-
-class MappedIndex(torch.utils.data.Dataset):
-    """For each worker the files of the sibling index that it maps."""
-
-    def __init__(self, dataset):
-        (self.index,) = dataset.sibling_indices
-
-    def __len__(self):
-        return WORKERS
-
-    def __getitem__(self, worker):
-        assert len(self.index[worker][0]) == 2
-        arrays = self.index.keypoints, self.index.visible
-        lines = Path('/proc/self/maps').read_text().splitlines()
-        files = {line.split()[5] for line in lines if 'mipnet_siblings' in line}
-        return os.getpid(), sorted(files), [array.flags.owndata for array in arrays]
-
-
-def map_index(rank, folder):
-    from mmengine.registry import init_default_scope
-
-    init_default_scope('mmpose')
-    tempfile.tempdir = str(folder / 'tmp')
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/store', rank=rank, world_size=RANKS
-    )
-    config = Config.fromfile(folder / 'config.py', import_custom_modules=False)
-    dataset = DATASETS.build(config.train_dataloader.dataset)
-    dataset.full_init()
-    torch.distributed.barrier()
-    loader = torch.utils.data.DataLoader(
-        MappedIndex(dataset),
-        batch_size=None,
-        num_workers=WORKERS,
-        multiprocessing_context='fork',  # as mmengine's runner sets it
-    )
-    (folder / f'{rank}.json').write_text(json.dumps(list(loader)))
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path('/proc/self/maps').exists(), reason='Linux tells')
-def test_ranks_and_their_workers_map_one_sibling_index(folder):
-    content = json.loads((folder / 'annotations.json').read_text())
-    images = range(WORKERS)
-    image = content['images'][0]
-    content['images'] = [dict(image, id=i, file_name=f'{i}.png') for i in images]
-    content['annotations'] = [person(i, i // 3, 0, 0, 60, 50) for i in range(24)]
-    (folder / 'annotations.json').write_text(json.dumps(content))
-    (folder / 'tmp').mkdir()
-    torch.multiprocessing.spawn(map_index, (folder,), nprocs=RANKS)
-    seen = [
-        worker
-        for rank in range(RANKS)
-        for worker in json.loads((folder / f'{rank}.json').read_text())
-    ]
-    assert len({process for process, _, _ in seen}) == RANKS * WORKERS
-    names = {name for _, files, _ in seen for name in files}
-    assert len(names) == 5  # box centres, keypoints, visibility, order, ends
-    for _, files, owned in seen:
-        assert set(files) == names and owned == [False, False]
