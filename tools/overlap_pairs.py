@@ -9,109 +9,82 @@ front). The same arguments give the same pairs.
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import cv2
 
-from mipnet_mmpose.datasets.overlap_pairs import PairMaker
-from mipnet_mmpose.whole_files import write_text, written_whole
+class Help(
+    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
+):
+    """Defaults behind each argument, the description as it is."""
 
 
-def parse_args():
+def parse_args(argv=None):
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='mipnet overlap_pairs', description=__doc__, formatter_class=Help
     )
-    parser.add_argument('ann_file', type=Path, help='COCO keypoints, with masks')
-    parser.add_argument('images', type=Path, help='folder of its images')
-    parser.add_argument('out', type=Path, metavar='OUT', help='folder to write to')
-    parser.add_argument('--count', type=_count, default=500, help='default: 500')
-    parser.add_argument(
-        '--iou', type=_range, default=(0.6, 0.85), help='of the boxes, LOW-HIGH'
-    )
-    parser.add_argument(
-        '--min-visible',
-        type=_share,
-        default=0.6,
-        help='least share in sight of the one behind, default: 0.6',
-    )
-    parser.add_argument(
-        '--min-keypoints', type=_count, default=8, help='labelled, of each; default: 8'
-    )
-    parser.add_argument(
-        '--min-height', type=_count, default=64, help='of boxes, pixels; default: 64'
-    )
-    parser.add_argument('--seed', type=int, default=0)
-    return parser.parse_args()
-
-
-def _count(text):
-    if not re.fullmatch('[1-9][0-9]*', text):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number from 1')
-    return int(text)
-
-
-def _share(text):
-    if not re.fullmatch(r'[0-9]*\.?[0-9]+', text) or not 0 <= float(text) <= 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not in 0 ... 1')
-    return float(text)
-
-
-def _range(text):
-    low, _, high = text.partition('-')
-    if not _share(low) <= _share(high or low):
-        raise argparse.ArgumentTypeError(f'{text!r} is not LOW-HIGH, such as 0.6-0.85')
-    return _share(low), _share(high or low)
+    add = parser.add_argument
+    add('ann_file', type=Path, help='COCO keypoints, with masks')
+    add('images', type=Path, help='folder of its images')
+    add('out', type=Path, metavar='OUT', help='folder to write to')
+    add('--count', type=int, default=500, help='pairs')
+    add('--iou', default='0.6-0.85', metavar='LOW-HIGH', help='of the two boxes')
+    add('--min-visible', type=float, default=0.6, help='share of the one behind')
+    add('--min-keypoints', type=int, default=8, help='labelled, of each')
+    add('--min-height', type=int, default=64, help='of boxes, pixels')
+    add('--seed', type=int, default=0, help='of all that is drawn')
+    args = parser.parse_args(argv)
+    try:
+        low, high = map(float, args.iou.split('-'))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not 0 <= low <= high <= 1:
+        parser.error(f'--iou is LOW-HIGH, such as 0.6-0.85, not {args.iou}')
+    if args.count < 1 or not 0 <= args.min_visible <= 1:
+        parser.error('--count is a number from 1, --min-visible in 0 ... 1')
+    args.iou = low, high
+    return args
 
 
 def main():
     args = parse_args()
+    import cv2
+    from tqdm import tqdm
+
+    from mipnet_mmpose.datasets.overlap_pairs import PairMaker
+    from mipnet_mmpose.whole_files import write_text, written_whole
+
+    images, annotations, boxes = [], [], []
+    limits = args.iou, args.min_visible, args.min_keypoints, args.min_height
     try:
         data = json.loads(args.ann_file.read_text(encoding='utf-8'))
-        maker = PairMaker(
-            data,
-            args.images,
-            args.iou,
-            args.min_visible,
-            args.min_keypoints,
-            args.min_height,
-            args.seed,
-        )
+        maker = PairMaker(data, args.images, *limits, args.seed)
+        for number in tqdm(range(1, args.count + 1), desc='pairs', unit='pair'):
+            pair = maker.make()
+            if pair is None:
+                break
+            image, persons = pair
+            name = f'{number:06d}.jpg'
+            with written_whole(args.out / 'images' / name) as part:
+                cv2.imwrite(str(part), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+            height, width = image.shape[:2]
+            images.append(dict(id=number, file_name=name, width=width, height=height))
+            for person in persons:
+                person.update(id=len(annotations) + 1, image_id=number)
+                annotations.append(person)
+                if person['in_front']:
+                    box = {key: person[key] for key in ('category_id', 'bbox')}
+                    boxes.append(dict(box, image_id=number, score=1.0))
     except (OSError, KeyError, ValueError) as error:
         sys.exit(f'overlap_pairs: {args.ann_file}: {type(error).__name__}: {error}')
-    images, annotations, boxes = [], [], []
-    for _ in tqdm(range(args.count), desc='pairs', unit='pair'):
-        try:
-            pair = maker.make()
-        except OSError as error:
-            sys.exit(f'overlap_pairs: {error}')
-        if pair is None:
-            print(
-                f'overlap_pairs: {len(images)} pairs instead of {args.count}: nobody '
-                'more fits. Widen --iou or lower --min-visible',
-                file=sys.stderr,
-            )
-            break
-        number = len(images) + 1
-        image, persons = pair
-        name = f'{number:06d}.jpg'
-        with written_whole(args.out / 'images' / name) as part:
-            cv2.imwrite(str(part), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
-        height, width = image.shape[:2]
-        images.append(dict(id=number, file_name=name, width=width, height=height))
-        for person in persons:
-            person.update(id=len(annotations) + 1, image_id=number)
-            annotations.append(person)
-            if person['in_front']:
-                box = dict(image_id=number, category_id=person['category_id'])
-                boxes.append(dict(box, bbox=person['bbox'], score=1.0))
+    hint = 'nobody more fits. Widen --iou or lower --min-visible'
     if not images:
-        sys.exit(1)
+        sys.exit(f'overlap_pairs: {hint}')
+    if len(images) < args.count:
+        found = f'{len(images)} pairs instead of {args.count}'
+        print(f'overlap_pairs: {found}: {hint}', file=sys.stderr)
     tables = dict(images=images, annotations=annotations, categories=data['categories'])
     write_text(args.out / 'one_box_per_pair.json', json.dumps(boxes))
     write_text(args.out / 'annotations.json', json.dumps(tables))

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose, pseudo_collate
-from mmpose.codecs import MSRAHeatmap
 from mmpose.registry import DATASETS
 from torch.utils.data import DataLoader
 
@@ -96,38 +95,6 @@ def test_sibling_has_the_targets_it_would_have_as_person_0(coco_folder, codec, u
     assert flipped and rotated > flipped
 
 
-@pytest.mark.parametrize('use_udp', [False, True])
-def test_sibling_target_is_at_its_place_in_the_crop(coco_folder, use_udp):
-    people = [person(1, 1, 20, 10, 60, 90), person(2, 1, 35, 15, 60, 90)]
-    codec = UDP if use_udp else CODEC
-    dataset = build(coco_folder(people), train_pipeline(codec, use_udp, augment=False))
-    sample = dataset[0]
-    points = np.reshape(people[1]['keypoints'], (17, 3))[:, :2]
-    placed = crop(sample, points, use_udp)
-    heatmaps = targets(sample)['heatmaps'][17:]
-    scale = np.array([95 / 23, 127 / 31]) if use_udp else 4
-    for heatmap, point in zip(heatmaps, placed):
-        peak = np.unravel_index(heatmap.argmax(), heatmap.shape)[::-1]
-        np.testing.assert_allclose(peak, point / scale, atol=0.51)
-
-
-def test_half_body_crop_applies_to_the_sibling(coco_folder):
-    people = [person(1, 1, 20, 10, 60, 90), person(2, 1, 25, 15, 60, 90)]
-    pipeline = train_pipeline()
-    pipeline = [t for t in pipeline if not t['type'].startswith('RandomB')]
-    pipeline = [dict(t, prob=1.0) if 'HalfBody' in t['type'] else t for t in pipeline]
-    pipeline = [t for t in pipeline if t['type'] != 'RandomFlip']
-    dataset = build(coco_folder(people), pipeline)
-    np.random.seed(0)
-    sample = dataset[0]
-    placed = crop(sample, np.reshape(people[1]['keypoints'], (17, 3))[:, :2])
-    encoder = MSRAHeatmap(**{k: v for k, v in CODEC.items() if k != 'type'})
-    expected = encoder.encode(placed[None].astype('f4'), np.ones((1, 17), 'f4'))
-    torch.testing.assert_close(
-        targets(sample)['heatmaps'][17:], torch.from_numpy(expected['heatmaps'])
-    )
-
-
 def test_siblings_come_nearest_box_centre_first(coco_folder):
     far, near = person(2, 1, 55, 10, 60, 90), person(3, 1, 30, 10, 60, 90)
     dataset = build(
@@ -157,32 +124,6 @@ def test_sibling_needs_four_labelled_keypoints_in_the_crop(coco_folder, labelled
     )
     order = dataset[0]['data_samples'].gt_instances.target_instances
     assert order.tolist() == [[0, int(kept)]]
-
-
-def test_keypoints_outside_the_crop_do_not_count(coco_folder):
-    far = person(2, 1, 120, 10, 35, 90)
-    dataset = build(
-        coco_folder([person(1, 1, 5, 10, 40, 90), far]), train_pipeline(augment=False)
-    )
-    order = dataset[0]['data_samples'].gt_instances.target_instances
-    assert order.tolist() == [[0, 0]]
-
-
-def test_crowds_and_persons_without_keypoints_are_nobodys_siblings(coco_folder):
-    crowd = person(2, 1, 22, 10, 60, 90, iscrowd=1)
-    bare = person(3, 1, 24, 10, 60, 90, keypoints=[0] * 51, num_keypoints=0)
-    other_image = person(4, 2, 20, 10, 60, 90)
-    dataset = build(
-        coco_folder([person(1, 1, 20, 10, 60, 90), crowd, bare, other_image]),
-        train_pipeline(augment=False),
-    )
-    assert len(dataset) == 2
-    for index in range(2):
-        sample = dataset[index]
-        order = sample['data_samples'].gt_instances.target_instances
-        assert order.tolist() == [[0, 0]]
-        first, second = targets(sample)['heatmaps'].chunk(2)
-        assert torch.equal(first, second)
 
 
 def test_loader_workers_give_what_the_main_process_gives(coco_folder):
@@ -285,25 +226,6 @@ def test_repeated_datasets_are_wrapped(coco_folder):
     assert order.tolist() == [[0, 1]]
 
 
-def test_small_box_in_a_large_image_is_cropped_as_recorded(coco_folder):
-    people = [person(i, 1, 3500 + 3 * i, 2000, 8, 12) for i in (1, 2)]
-    folder = coco_folder(people, size=(4000, 3000))
-    codec = dict(REGRESSION, input_size=(288, 384))
-    dataset = build(folder, train_pipeline(codec))
-    for seed in range(6):
-        np.random.seed(seed)
-        assert dataset[seed % 2]['inputs'].shape == (3, 384, 288)
-
-
-def test_target_generator_in_a_stock_dataset_is_named(coco_folder):
-    pipeline = train_pipeline(augment=False)
-    pipeline[3]['type'] = 'GenerateMultiInstanceTarget'
-    folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
-    stock = DATASETS.build(coco_dataset_config(folder, pipeline))
-    with pytest.raises(ValueError, match='wrap the dataset'):
-        stock[0]
-
-
 def test_pipeline_without_targets_is_named(coco_folder):
     folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
     stock = coco_dataset_config(folder, val_pipeline())
@@ -316,3 +238,61 @@ def test_bottom_up_dataset_is_named(coco_folder):
     stock = coco_dataset_config(folder, train_pipeline(), data_mode='bottomup')
     with pytest.raises(ValueError, match="data_mode of CocoDataset is 'bottomup'"):
         DATASETS.build(dict(type='MultiInstanceDataset', dataset=stock))
+
+
+NAN = float('nan')
+ODD = {
+    'a box alone': dict(keypoints=[], num_keypoints=0),
+    'another category': dict(keypoints=[], num_keypoints=0, category_id=2),
+    'no count': dict(keypoints=[0] * 51),
+    'no area': dict(area=0),
+    'a crowd': dict(iscrowd=1),
+    'a box outside': dict(bbox=[900, 900, 40, 40]),
+    'a polygon of nothing': dict(segmentation=[[]]),
+    'a list of RLE': dict(segmentation=[dict(size=[120, 160], counts=[19200])]),
+    'an id given twice': dict(id=1),
+}
+
+
+@pytest.mark.parametrize('changes', ODD.values(), ids=ODD)
+def test_what_stock_mmpose_reads_is_read(coco_folder, changes):
+    odd = dict(person(3, 1, 90, 10, 60, 90), **changes)
+    people = [person(1, 1, 20, 10, 60, 90), person(2, 1, 35, 15, 60, 90), odd]
+    pipeline = train_pipeline(augment=False)
+    folder = coco_folder(people)
+    stock = DATASETS.build(coco_dataset_config(folder, pipeline))
+    ours = build(folder, pipeline)
+    assert len(ours) == len(stock)
+    for i in range(len(stock)):
+        assert ours[i]['inputs'].equal(stock[i]['inputs'])
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(keypoints=[1, 1, 2] * 16), 'id 2 has 16 keypoints, the first one 17'),
+        (dict(bbox=[20, NAN, 60, 90]), 'id 2 has the box'),
+    ],
+)
+def test_a_person_that_gives_wrong_targets_is_named(coco_folder, changes, message):
+    odd = dict(person(2, 1, 35, 15, 60, 90), **changes)
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90), odd])
+    with pytest.raises(ValueError, match=f'annotations.json: .*{message}'):
+        build(folder)
+
+
+def test_errors_of_the_stock_dataset_are_its_own(coco_folder):
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
+    (folder / 'annotations.json').unlink()
+    with pytest.raises(AssertionError, match='does not exist'):
+        build(folder)
+
+
+def test_missing_images_are_left_out_as_in_stock_mmpose(coco_folder):
+    folder = coco_folder([person(i, i, 20, 10, 60, 90) for i in (1, 2, 3)])
+    (folder / '000002.png').unlink()
+    pipeline = train_pipeline(augment=False)
+    with pytest.raises(FileNotFoundError, match='000002.png'):
+        build(folder, pipeline)[1]
+    pipeline[0]['ignore_empty'] = True
+    assert build(folder, pipeline)[1]['data_samples'].id in (1, 3)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mipnet_mmpose.datasets.overlap_pairs import _flip_indices
+from mipnet_mmpose.datasets.overlap_pairs import flip_indices
 
 from ..conftest import load_tool, person
 
@@ -28,10 +28,7 @@ def standing(ann_id, image_id, left):
 @pytest.fixture
 def photographs(coco_folder):
     folder = coco_folder([standing(i, i, 40 + 25 * i) for i in range(1, 7)], size=SIZE)
-    path = folder / 'annotations.json'
-    data = json.loads(path.read_text())
-    data['categories'][0]['keypoints'] = NAMES
-    path.write_text(json.dumps(data))
+    change(folder, lambda data: data['categories'][0].update(keypoints=NAMES))
     return folder
 
 
@@ -77,32 +74,82 @@ def test_the_same_arguments_give_the_same_pairs(photographs, monkeypatch):
     assert make(monkeypatch, photographs, 'c', *options, '--seed', 1) != first
 
 
-def test_without_masks_it_says_so(coco_folder, monkeypatch):
-    folder = coco_folder([person(1, 1, 40, 80, 60, 120)], size=SIZE)
+def change(folder, function):
     path = folder / 'annotations.json'
     data = json.loads(path.read_text())
-    data['categories'][0]['keypoints'] = NAMES
+    function(data)
     path.write_text(json.dumps(data))
-    with pytest.raises(SystemExit, match='segmentation'):
-        make(monkeypatch, folder, 'pairs')
 
 
-def test_file_without_names_of_keypoints_is_named(coco_folder, monkeypatch):
-    folder = coco_folder([person(1, 1, 40, 80, 60, 120)], size=SIZE)
-    with pytest.raises(SystemExit, match='annotations.json.*keypoints'):
-        make(monkeypatch, folder, 'pairs')
+@pytest.mark.parametrize(
+    'segmentation', [None, [[]], [[1, 2, 3, 4]], [dict(counts=[])]]
+)
+def test_without_masks_it_says_so(photographs, monkeypatch, segmentation):
+    def take_masks(data):
+        for annotation in data['annotations']:
+            annotation['segmentation'] = segmentation
+
+    change(photographs, take_masks)
+    with pytest.raises(SystemExit, match='annotations.json.*segmentation'):
+        make(monkeypatch, photographs, 'pairs')
+
+
+def ball_first(data):
+    data['categories'].insert(0, dict(id=7, name='ball'))
+
+
+def dog_first(data):
+    dog = dict(data['annotations'][0], id=99, category_id=7, keypoints=[5, 5, 2] * 2)
+    data['categories'].insert(0, dict(id=7, name='dog', keypoints=['head', 'tail']))
+    data['annotations'] += [dog, dict(id=98, image_id=1, category_id=8)]
+
+
+def no_names(data):
+    del data['categories'][0]['keypoints']
+
+
+@pytest.mark.parametrize('function', [ball_first, dog_first, no_names])
+def test_other_categories_and_no_names(photographs, monkeypatch, function):
+    change(photographs, function)
+    data = make(monkeypatch, photographs, 'pairs', '--count', 6, *ALIKE)
+    assert {len(a['keypoints']) for a in data['annotations']} == {51}
+    if function is no_names:  # nobody is mirrored: a shift and a scale of the truth
+        original = json.loads((photographs / 'annotations.json').read_text())
+        truths = {a['image_id']: a['keypoints'] for a in original['annotations']}
+        for annotation in data['annotations']:
+            found = np.reshape(annotation['keypoints'], (17, 3))[:, 0]
+            truth = np.reshape(truths[annotation['source_image_id']], (17, 3))[:, 0]
+            assert np.corrcoef(found, truth)[0, 1] > 0.99
 
 
 def test_photographs_outside_of_the_folder_are_not_read(photographs, monkeypatch):
-    path = photographs / 'annotations.json'
-    data = json.loads(path.read_text())
-    for image in data['images']:
-        image['file_name'] = f'../{photographs.name}/../{image["file_name"]}'
-    path.write_text(json.dumps(data))
+    def leave(data):
+        for image in data['images']:
+            image['file_name'] = f'../{photographs.name}/../{image["file_name"]}'
+
+    change(photographs, leave)
     with pytest.raises(SystemExit, match='which is not in'):
         make(monkeypatch, photographs, 'pairs', '--count', 1, *ALIKE)
 
 
-def test_mirrored_keypoints_change_sides():
-    flip = _flip_indices(['nose', 'left_eye', 'right_eye'])
-    assert np.array_equal(flip, [0, 2, 1])
+SPELLINGS = ['nose left_eye right_eye', 'Nose L_Eye R_Eye', 'nose eye_l eye_r']
+SPELLINGS += ['Nose EyeLeft EyeRight', 'nose l-eye r-eye', 'Nose LEye REye']
+SPELLINGS += ['NOSE LEFT_EYE RIGHT_EYE', 'nose eye.L eye.R', 'nose leye reye']
+SPELLINGS += ['nose lefteye righteye', 'neck l1 r1', 'nose leftEye rightEye']
+
+
+@pytest.mark.parametrize('names', SPELLINGS)
+def test_sides_are_found_in_any_spelling(names):
+    assert flip_indices(names.split()) == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    'names',
+    ['a b c', 'nose left_eye eye', 'left_eye right_eye face-0', '1 2 3', 'l l r'],
+)
+def test_names_that_do_not_say_all_sides_mirror_nobody(names):
+    assert flip_indices(names.split()) is None
+
+
+def test_words_may_be_apart():
+    assert flip_indices(['Left Eye', 'Upper Lip', 'Right Eye']) == [2, 1, 0]
