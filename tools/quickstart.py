@@ -25,8 +25,6 @@ REPO = Path(__file__).resolve().parents[1]
 CONFIGS = REPO / 'configs' / 'synthcrowd'
 HEADS = {
     'heatmap': 'td-hm_{}res18-small_8e_synthcrowd-128x96.py',
-    'simcc': 'simcc_{}res18-small_8e_synthcrowd-128x96.py',
-    'regression': 'td-reg_{}res18-small_rle-8e_synthcrowd-128x96.py',
 }
 MODELS = {
     head: {
