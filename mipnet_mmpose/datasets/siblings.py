@@ -64,7 +64,7 @@ def read_persons(dataset: BaseDataset, masks: bool = False) -> Persons:
                 box,
                 info['keypoints'][0, :, :2].astype(np.float32),
                 info['keypoints_visible'][0],
-                float(info.get('area') or extent[0] * extent[1] * 0.53),
+                float(np.max(info.get('area') or extent.prod() * 0.53)),
                 mask_share(info, box) if masks else np.nan,
             )
         )
