@@ -77,9 +77,10 @@ def one_process(monkeypatch):
     for name, value in dict(values, MASTER_PORT=29517).items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(torch.cuda, 'set_device', lambda device: None)
-    # torch refuses synchronised norm layers on the CPU, though these run
-    ddp = torch.nn.parallel.DistributedDataParallel
+    # torch synchronises norm layers on GPUs alone; of one process they are as others
+    ddp, norm = torch.nn.parallel.DistributedDataParallel, torch.nn.BatchNorm2d
     monkeypatch.setattr(ddp, '_passing_sync_batchnorm_handle', lambda *_: None)
+    monkeypatch.setattr(torch.nn.SyncBatchNorm, 'forward', norm.forward)
     yield dict(
         launcher='pytorch',
         env_cfg=dict(dist_cfg=dict(backend='gloo')),

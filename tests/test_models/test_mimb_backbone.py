@@ -173,7 +173,10 @@ def test_a_vit_that_reshapes_by_the_batch_is_refused_when_it_is_built():
 def test_a_backbone_of_one_crop_size_says_so():
     place = [dict(module='block', position='before')]
     cfg = dict(type='MIMBBackbone', insert=place, backbone=dict(type=Patches))
-    with pytest.raises(ValueError, match=r'wrong image size.*input_size=\(192, 256\)'):
+    message = r'(?s)wrong image size.*input_size=\(192, 256\)'
+    with pytest.raises(ValueError, match=message):
+        ValueError, match=r'(?s)wrong image size.*input_size=\(192, 256\)'
+    ):
         MODELS.build(cfg)
     MODELS.build(dict(cfg, input_size=(64, 64)))
 

@@ -162,6 +162,7 @@ def test_both_lambdas_equal_the_authors_network(golden_dir, tmp_path, capsys, mo
         assert difference <= 1e-4 * np.abs(expected[name]).max()
 
 
+@pytest.mark.slow
 def test_other_positions_and_three_instances(tmp_path, capsys):
     """As the authors' code has them: after stage 1 is before ours of stage 2."""
     positions = ['stage1_se', 'stage4_se']
@@ -188,7 +189,8 @@ def test_other_positions_and_three_instances(tmp_path, capsys):
         (32, 2, 17, '256x192', 'coco/td-hm_mipnet-hrnet-w32_8xb64-210e_coco'),
         (48, 3, 17, '384x288', 'coco/td-hm_mipnet-hrnet-w48_n3-8xb32-210e_coco'),
         (32, 2, 14, '256x192', 'crowdpose/td-hm_mipnet-hrnet-w32_8xb64-210e_crowdpose'),
-        (32, 2, 17, '384x288', None),  # written from one of MMPose
+        # written from one of MMPose
+        pytest.param(32, 2, 17, '384x288', None, marks=pytest.mark.slow),
         (50, 4, 14, '256x192', None),
     ],
 )
