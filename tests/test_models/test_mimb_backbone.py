@@ -175,8 +175,6 @@ def test_a_backbone_of_one_crop_size_says_so():
     cfg = dict(type='MIMBBackbone', insert=place, backbone=dict(type=Patches))
     message = r'(?s)wrong image size.*input_size=\(192, 256\)'
     with pytest.raises(ValueError, match=message):
-        ValueError, match=r'(?s)wrong image size.*input_size=\(192, 256\)'
-    ):
         MODELS.build(cfg)
     MODELS.build(dict(cfg, input_size=(64, 64)))
 
