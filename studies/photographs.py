@@ -39,7 +39,7 @@ def parse_args():
     add('--epochs', type=int, default=30)
     add('--device', default='cpu')
     add('--workers', type=int, default=0, help='that load, of each training')
-    add('--limit', type=int, help='of photographs, for a trial')
+    add('--limit', type=int, help='of photographs each, for a trial')
     add('--options', nargs='*', default=[], help='--cfg-options of the trainings')
     return parser.parse_args()
 
@@ -49,15 +49,14 @@ def prepare(args):
     args.out.mkdir(parents=True, exist_ok=True)
     for i, name in enumerate(args.train):
         data = json.loads((args.data / name).read_text())
-        ids = sorted(image['id'] for image in data['images'])[: args.limit]
+        ids = sorted(image['id'] for image in data['images'])
         # the networks have seen train2017: only of val2017's is something held out
         held = set(ids[::HELD_OUT]) if i == 0 else set()
-        write(args.out / name, part(data, set(ids) - held))
+        rest = [image_id for image_id in ids if image_id not in held]
+        write(args.out / name, part(data, set(rest[: args.limit])))
         if held:
             write(args.out / 'held_out.json', part(data, held))
-    test = json.loads((args.data / args.test).read_text())
-    ids = sorted(image['id'] for image in test['images'])[: args.limit]
-    write(args.out / 'test.json', part(test, set(ids)))
+    write(args.out / 'test.json', json.loads((args.data / args.test).read_text()))
     for name in ('held_out', 'test'):
         folder = args.out / f'{name}_pairs'
         if not folder.exists():
@@ -67,7 +66,7 @@ def prepare(args):
                 args.data / 'images',
                 folder,
                 '--count',
-                30 if args.limit else 500,
+                args.limit or 500,
             )
 
 

@@ -30,12 +30,13 @@ class TestSet:
     Args:
         ann_file (Path): COCO file.
         folder (Path): of its images.
+        limit (int, optional): of the photographs.
     """
 
-    def __init__(self, ann_file, folder):
+    def __init__(self, ann_file, folder, limit=None):
         with contextlib.redirect_stdout(io.StringIO()):
             self.coco = COCO(str(ann_file))
-        self.ids = sorted(self.coco.imgs)
+        self.ids = sorted(self.coco.imgs)[:limit]
         self.paths = [str(folder / self.coco.imgs[i]['file_name']) for i in self.ids]
         self.people = [self.coco.imgToAnns[i] for i in self.ids]
         self.boxes = [annotated_boxes(anns) for anns in self.people]
@@ -94,6 +95,7 @@ def average_precision(tests, poses):
             )
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = COCOeval(tests.coco, tests.coco.loadRes(results), 'keypoints')
+        evaluation.params.imgIds = tests.ids
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -122,7 +124,7 @@ def figures(args, cfg, checkpoint, name):
     """
     model = init_model(cfg, str(checkpoint), device=args.device)
     images = args.data / 'images'
-    tests = TestSet(args.out / f'{name}.json', images)
+    tests = TestSet(args.out / f'{name}.json', images, args.limit)
     poses = tests.poses(model)
     taken = [found(each, people) for each, people in zip(poses, tests.people)]
     crowded = [i for i, ious in enumerate(tests.ious) if (ious > CROWDED).any()]
@@ -203,7 +205,7 @@ def weight_evidence(args, cfg, checkpoint):
         (args.out / 'held_out.json', args.data / 'images'),
         (folder / 'annotations.json', folder / 'images'),
     ):
-        tests = TestSet(ann_file, images)
+        tests = TestSet(ann_file, images, args.limit)
         start = len(rows)
         for people, each in zip(tests.people, tests.poses(model)):
             for box in np.unique(each['box_indices']):
