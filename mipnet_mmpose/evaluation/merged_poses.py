@@ -30,8 +30,8 @@ class MergedPoses:
             ``presence`` has its scores multiplied by that instead.
         presence_thr (float): Least ``presence`` of a pose. Defaults to that of
             :data:`MERGE_DEFAULTS`.
-        per_lambda (bool): Also evaluate the poses of each λ alone, with keys such as
-            ``coco/lambda0/AP``. Defaults to False.
+        per_lambda (bool): Also evaluate the poses of each of several λ alone, with
+            keys such as ``coco/lambda0/AP``. Defaults to True.
 
     Raises:
         ValueError: where two annotations have the same id.
@@ -44,7 +44,7 @@ class MergedPoses:
         *args,
         score_decay: float = MERGE_DEFAULTS['score_decay'],
         presence_thr: float = MERGE_DEFAULTS['presence_thr'],
-        per_lambda: bool = False,
+        per_lambda: bool = True,
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
@@ -96,9 +96,10 @@ class MergedPoses:
         with tempfile.TemporaryDirectory() as folder:
             prefix = self.outfile_prefix or f'{folder}/results'
             metrics = self._evaluate(truths + people, prefix)
-            if not self.per_lambda or self.format_only:
+            lambdas = sorted({v for poses in images for v in poses['lambdas']})
+            if not self.per_lambda or self.format_only or len(lambdas) == 1:
                 return metrics
-            for value in sorted({v for poses in images for v in poses['lambdas']}):
+            for value in lambdas:
                 print_log(f'Evaluating lambda = {value:g} alone...', 'current')
                 people, _ = self._people(
                     {
