@@ -39,7 +39,7 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.steps < 1 or args.fps <= 0:
         parser.error('--steps must be at least 1, --fps greater than 0')
-    if any(l >= r or t >= b for l, t, r, b in args.bbox or ()):
+    if any(x >= r or y >= b for x, y, r, b in args.bbox or ()):
         parser.error('--bbox is left, top, right, bottom')
     return args
 

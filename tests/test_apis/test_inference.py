@@ -131,13 +131,6 @@ def test_batches_change_nothing(model, photo):
             assert_same(people, others)
 
 
-def test_without_boxes_the_whole_image_is_the_box(model, photo):
-    image, _ = photo
-    whole = estimate_poses(model, image)[0]
-    assert_same(whole, estimate_poses(model, image, [[0, 0, 160, 120]])[0])
-    assert whole['bboxes'].tolist() == [[0, 0, 160, 120]] * len(whole['scores'])
-
-
 def test_an_image_with_no_boxes_has_nobody(model, photo):
     image, boxes = photo
     nobody, people = estimate_poses(model, [image, image], [[], boxes])
@@ -145,14 +138,6 @@ def test_an_image_with_no_boxes_has_nobody(model, photo):
     assert nobody['bboxes'].shape == (0, 4)
     assert all(len(nobody[field]) == 0 for field in FIELDS)
     assert len(people['scores'])
-
-
-def test_a_box_that_leaves_the_image_is_not_clipped(model, photo):
-    image, _ = photo
-    box = np.array([[-30, -20, 70, 90]], dtype=np.float32)
-    people = estimate_poses(model, image, box, nms_mode='none')[0]
-    stock = inference_topdown(model, image, box)[0].pred_instances
-    np.testing.assert_allclose(people['keypoints'], stock.keypoints, atol=1e-4)
 
 
 @pytest.mark.parametrize(

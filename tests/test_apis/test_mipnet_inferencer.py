@@ -15,7 +15,7 @@ from mipnet_mmpose import COLORS, MIPNetInferencer, estimate_poses
 
 # isort: split
 from mmpose.apis import MMPoseInferencer
-from mmpose.evaluation.functional.nms import nearby_joints_nms, nms
+from mmpose.evaluation.functional.nms import nearby_joints_nms
 
 from .conftest import pose_config, random_weights
 
@@ -108,14 +108,6 @@ def test_images_may_come_as_anything(inferencer, model, photo, photo_file):
         assert_people(result['predictions'][0], estimate_poses(model, image)[0])
 
 
-def test_other_files_of_a_folder_are_left_alone(inferencer, photo_file):
-    folder = Path(photo_file).parent
-    (folder / 'notes').write_text('no suffix')
-    (folder / 'notes.txt').write_text('no picture')
-    (folder / 'sub').mkdir()
-    assert len(list(inferencer(str(folder)))) == 1
-
-
 @pytest.mark.parametrize(
     ('inputs', 'message'),
     [
@@ -166,21 +158,6 @@ def test_each_person_has_a_colour(inferencer, photo):
         assert (drawing == COLORS[person][::-1]).all(axis=2).sum() > 10
 
 
-def test_heatmaps_of_all_boxes_are_drawn(inferencer, photo):
-    image, boxes = photo
-    (plain,) = inferencer(image, bboxes=boxes, return_vis=True)
-    (result,) = inferencer(
-        image,
-        bboxes=boxes,
-        return_vis=True,
-        draw_heatmap=True,
-        return_datasamples=True,
-    )
-    heatmaps = result['predictions'][0].pred_fields.heatmaps
-    assert heatmaps.shape == (2 * 17, 120, 160)
-    assert result['visualization'][0].shape == (240, 160, 3)  # the heatmaps below
-
-
 def test_a_video_frame_by_frame(inferencer, model, video_file, tmp_path):
     frames = read_video(video_file)
     boxes = [[[20, 10, 90, 110]] * (i % 2 == 0) for i in range(12)]
@@ -214,52 +191,6 @@ def test_frames_that_a_header_promises_are_no_frames(inferencer, video_file, tmp
     readable = len(read_video(cut))
     assert 2 < readable < 12
     assert len(list(inferencer(str(cut)))) == readable
-
-
-DETECTOR = """
-_base_ = ['mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py']
-model = dict(backbone=dict(init_cfg=None), test_cfg=dict(max_per_img=20))
-"""
-
-
-@pytest.mark.slow
-def test_boxes_of_a_stock_detector(pose_files, photo, photo_file, tmp_path):
-    """RTMDet with random weights: the boxes are those MMPose's inferencer uses."""
-    config = tmp_path / 'detector.py'
-    config.write_text(DETECTOR)
-    stock = MMPoseInferencer(
-        *pose_files, device='cpu', det_model=str(config), det_cat_ids=list(range(80))
-    )
-    detector = stock.inferencer.detector.model
-    torch.manual_seed(0)
-    for name, module in detector.named_modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-            if 'rtm_reg' in name:
-                torch.nn.init.constant_(module.bias, 4)  # boxes of some size
-    weights = tmp_path / 'detector.pth'
-    torch.save(detector.state_dict(), weights)
-    ours = MIPNetInferencer(
-        *pose_files,
-        device='cpu',
-        det_model=str(config),
-        det_weights=str(weights),
-        det_cat_ids=list(range(80)),
-    )
-    thresholds = dict(bbox_thr=0.001, nms_thr=0.6)
-    (theirs,) = stock(photo_file, **thresholds)
-    (result,) = ours(photo_file, merge_results=False, **thresholds)
-    assert len(result['predictions'][0]) == len(theirs['predictions'][0]) > 4
-    for a, b in zip(result['predictions'][0], theirs['predictions'][0]):
-        np.testing.assert_allclose(a['bbox'], b['bbox'], atol=1e-3)
-        np.testing.assert_allclose(a['keypoints'], b['keypoints'], atol=1e-3)
-    image = photo[0]
-    boxes = ours.detect(image, **thresholds)
-    assert nms(boxes, 0.6) == list(range(len(boxes)))
-    (merged,) = ours(photo_file, **thresholds)
-    assert merged['predictions'] == next(ours(image, bboxes=boxes))['predictions']
-    (nobody,) = ours(photo_file, bbox_thr=0.999)
-    assert nobody['predictions'] == [[]]
 
 
 def test_keypoints_are_found_in_the_config(photo, tmp_path):

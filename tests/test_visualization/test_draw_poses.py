@@ -32,13 +32,6 @@ def test_unsure_keypoints_are_hollow_and_absent_ones_not_drawn():
     assert (image[40:60, 90:110] == 255).all()
 
 
-def test_nothing_but_a_copy_where_there_is_nobody():
-    image = blank()
-    drawing = draw_poses(image, np.zeros((0, 3, 2)), lambdas=[])
-    np.testing.assert_array_equal(drawing, image)
-    assert drawing is not image
-
-
 def test_nan_and_far_keypoints_do_no_harm():
     pose = np.array([[[np.nan, 1], [1e30, 5], [20, 50]]])
     drawing = draw_poses(blank(), pose, skeleton=SKELETON, lambdas=[0])

@@ -15,8 +15,3 @@ def test_columns_are_filled_one_after_the_other():
     titles = picture[:TITLE_HEIGHT, :80]
     assert (titles[:, :40] < 128).any() and (titles[:, 40:] < 128).any()
     np.testing.assert_array_equal(titles, picture[:TITLE_HEIGHT, right:])
-
-
-def test_one_strip_is_one_column():
-    strip = np.zeros((10, 80, 3), np.uint8)
-    assert picture_grid([strip], ['all'], columns=1).shape == (38, 80, 3)
