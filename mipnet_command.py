@@ -25,7 +25,6 @@ Commands (mipnet COMMAND --help says more):
 def main():
     """Run the command of ``sys.argv``; its exit code is that of the script."""
     tools = {path.stem: path for path in sorted(ROOT.glob('tools/*.py'))}
-    tools |= {path.parent.name: path for path in ROOT.glob('tools/*/__main__.py')}
     name, *rest = sys.argv[1:] or ['']
     if name in ('', '-h', '--help'):
         width = max(map(len, tools))

@@ -21,7 +21,7 @@ FOUND = 0.5  # least OKS
 CROWDED, PAIR = 0.5, 0.3  # least box IoU
 BOX_NMS = (0.6, 0.45)
 DETECTOR = '.mim/demo/mmdetection_cfg/rtmdet_nano_320-8xb32_coco-person.py'
-LONE_TWICE = 0.02  # of the held out photographs, what the bias is set by
+LONE_TWICE = 0.02  # what the bias of presence is set by
 
 
 class TestSet:
@@ -31,12 +31,16 @@ class TestSet:
         ann_file (Path): COCO file.
         folder (Path): of its images.
         limit (int, optional): of the photographs.
+        lone (bool): Those of one person alone.
     """
 
-    def __init__(self, ann_file, folder, limit=None):
+    def __init__(self, ann_file, folder, limit=None, lone=False):
         with contextlib.redirect_stdout(io.StringIO()):
             self.coco = COCO(str(ann_file))
-        self.ids = sorted(self.coco.imgs)[:limit]
+        ids = sorted(self.coco.imgs)
+        if lone:
+            ids = [i for i in ids if len(self.coco.imgToAnns[i]) == 1]
+        self.ids = ids[:limit]
         self.paths = [str(folder / self.coco.imgs[i]['file_name']) for i in self.ids]
         self.people = [self.coco.imgToAnns[i] for i in self.ids]
         self.boxes = [annotated_boxes(anns) for anns in self.people]
@@ -195,12 +199,13 @@ def weight_evidence(args, cfg, checkpoint):
 
     A logistic regression on the held out photographs and pasted pairs, which count
     alike: is the pose of λ = 1 somebody whom λ = 0 does not find? The bias is set so
-    that 2 % of the lone persons held out are drawn twice at the shipped threshold.
+    that 2 % of the lone persons of the training photographs, whose λ = 1 is not
+    trained, are drawn twice at the shipped threshold.
     """
     ready = checkpoint.with_name('with_evidence.pth')
     model = init_model(cfg, str(checkpoint), device=args.device)
     folder = args.out / 'held_out_pairs'
-    rows, targets, weights, lone = [], [], [], []
+    rows, targets, weights = [], [], []
     for ann_file, images in (
         (args.out / 'held_out.json', args.data / 'images'),
         (folder / 'annotations.json', folder / 'images'),
@@ -213,11 +218,13 @@ def weight_evidence(args, cfg, checkpoint):
                 told, new = evidence_of({k: v[chosen] for k, v in each.items()}, people)
                 rows.append(told)
                 targets.append(new)
-                if len(people) == 1:
-                    lone.append(told)
         weights += [1 / (len(rows) - start)] * (len(rows) - start)
     fitted = logistic_regression(np.array(rows), np.array(targets), np.array(weights))
-    logits = np.array(lone) @ fitted
+    tests = TestSet(
+        args.out / args.train[0], args.data / 'images', args.limit, lone=True
+    )
+    poses = zip(tests.poses(model), tests.people)
+    logits = np.array([evidence_of(each, people)[0] for each, people in poses]) @ fitted
     threshold = MERGE_DEFAULTS['presence_thr']
     fitted[-1] += np.log(threshold / (1 - threshold))
     fitted[-1] -= np.quantile(logits, 1 - LONE_TWICE)
@@ -229,7 +236,7 @@ def weight_evidence(args, cfg, checkpoint):
 
 
 def evidence_of(poses, people):
-    """What the two poses of a box tell (4,), and whether the second is a new person."""
+    """What the two poses of a box tell (5,), and whether the second is a new person."""
     extent = poses['bboxes'][0, 2:] - poses['bboxes'][0, :2]
     width, height = max(extent[0], extent[1] * 0.75), max(extent[1], extent[0] / 0.75)
     told = pose_evidence(

@@ -21,7 +21,7 @@ MERGE_DEFAULTS = dict(
     score_mode='bbox_keypoint',
     keypoint_score_thr=0.2,
     score_decay=0.5,
-    presence_thr=0.95,
+    presence_thr=0.5,
     nms_mode='oks_nms',
     nms_thr=0.9,
 )

@@ -11,7 +11,6 @@ import pytest
 from ..conftest import REPO
 
 SCRIPTS = {path.stem: path for path in sorted((REPO / 'tools').glob('*.py'))}
-SCRIPTS['synthcrowd'] = REPO / 'tools' / 'synthcrowd' / '__main__.py'
 HEAVY = ('torch', 'mmpose', 'mmengine', 'mmcv', 'mmdet', 'mipnet_mmpose')
 
 

@@ -1,6 +1,6 @@
 """Synthetic crowds: pictures of overlapping mannequins with exact annotations.
 
-Needs numpy and OpenCV only. ``python tools/synthcrowd`` is the command for it; with
+Needs numpy and OpenCV only. ``python tools/synthcrowd.py`` is the command for it; with
 ``tools`` in ``sys.path`` it is imported as ``synthcrowd``.
 """
 

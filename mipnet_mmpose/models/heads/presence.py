@@ -34,8 +34,8 @@ class Presence(BaseModule):
         self.norm = nn.BatchNorm1d(channels)
         self.fc = nn.Linear(channels, 1)
         self.loss_weight = loss_weight
-        # of the logit, the ratio of the scores, their OKS, and the bias
-        self.register_buffer('evidence', torch.tensor([1.0, 0.0, 0.0, 0.0]))
+        # weights of the logit, of what the poses tell, and the bias
+        self.register_buffer('evidence', torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]))
 
     def forward(self, feats: Any) -> Tensor:
         """Logits (M,) of M rows of features, the last level of which counts."""
@@ -70,7 +70,7 @@ class Presence(BaseModule):
     ) -> np.ndarray:
         """Probability (L,) that there is such a person; it is 1 for λ = 0.
 
-        The sigmoid of ``evidence`` times the logit of the trained layer, the two of
+        The sigmoid of ``evidence`` times the logit of the trained layer, the three of
         :func:`pose_evidence`, and 1. By default the trained layer alone counts.
 
         Args:
@@ -90,10 +90,10 @@ class Presence(BaseModule):
 def pose_evidence(
     keypoints: np.ndarray, scores: np.ndarray, lambdas: np.ndarray, area: float
 ) -> np.ndarray:
-    """What the poses of a box tell of a second person, (2, L).
+    """What the poses of a box tell of a second person, (3, L).
 
-    The mean score of each pose over that of the pose of the smallest λ, at most 2, and
-    the OKS of the two.
+    The mean score of each pose, that of the pose of the smallest λ, and the OKS of the
+    two.
 
     Args:
         keypoints (np.ndarray): (L, K, 2), in pixels.
@@ -102,6 +102,6 @@ def pose_evidence(
         area (float): of the box in square pixels.
     """
     first = np.argmin(lambdas)
-    ratio = scores.mean(axis=1) / max(scores[first].mean(), 1e-6)
+    means = scores.mean(axis=1)
     alike = oks(keypoints, keypoints[first], area, np.full(keypoints.shape[1], SIGMA))
-    return np.stack([ratio.clip(0, 2), alike])
+    return np.stack([means, np.full_like(means, means[first]), alike])

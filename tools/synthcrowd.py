@@ -7,10 +7,6 @@ import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-# A script of a folder is given the folder itself, not the place where it lies. Worker
-# processes are given what is here.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 
 def _integer(low, high, what):
     def parse(text):
