@@ -11,7 +11,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 out=${1:?bash studies/gpu.sh OUT [--data DIR --weights DIR] [--smoke]}
 shift
 mkdir -p "$out"
-data='' weights='' smoke='' epochs=60
+data='' weights='' smoke='' epochs=12
 while [ $# -gt 0 ]; do
     case $1 in
     --data) data=$2 && shift 2 ;;

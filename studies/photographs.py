@@ -36,7 +36,7 @@ def parse_args():
     add('--out', type=Path, default=Path('work_dirs/photographs'))
     add('--runs', nargs='+', default=list(RUNS), choices=list(RUNS))
     add('--seeds', type=int, default=2)
-    add('--epochs', type=int, default=30)
+    add('--epochs', type=int, default=6)
     add('--device', default='cpu')
     add('--workers', type=int, default=0, help='that load, of each training')
     add('--limit', type=int, help='of photographs each, for a trial')
@@ -109,7 +109,7 @@ def config(args, kind):
         type='MultiInstanceDataset',
         dataset=dict(type='ConcatDataset', datasets=parts),
         num_instances=wrapped.get('num_instances', 1),
-        paste_people=wrapped.get('paste_people', dict(prob=0.6)),
+        paste_people=wrapped.get('paste_people', dict(prob=0.9)),
     )
     cfg.custom_imports = dict(imports=['mipnet_mmpose'])
     cfg.train_dataloader.update(

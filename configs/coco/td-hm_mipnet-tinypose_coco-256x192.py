@@ -14,16 +14,30 @@ custom_hooks = [
     dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=1e-3),
 ]
 
-# model settings
-stages = [f'stage1.{i}' for i in range(4)] + [f'stage2.{i}' for i in range(2)]
+# optimizer
+optim_wrapper = dict(optimizer=dict(lr=3e-3))
+
+# model settings: before each module and each of its units, and around the head layer
+modules = [(f'stage1.{i}', 3) for i in range(4)] + [
+    (f'stage2.{i}', 4) for i in range(2)
+]
+places = [
+    *[name for name, _ in modules],
+    *[
+        f'{name}.layers.{branch}.{unit}'
+        for name, branches in modules
+        for branch in range(branches)
+        for unit in range(2)
+    ],
+    'head_layer',
+]
 model = dict(
     backbone=dict(
         _delete_=True,
         type='MIMBBackbone',
         backbone=_base_.model.backbone,
         insert=[
-            *[dict(module=stage, position='before') for stage in stages],
-            dict(module='head_layer', position='before'),
+            *[dict(module=name, position='before') for name in places],
             dict(module='head_layer', position='after'),
         ],
         num_instances=num_instances,
@@ -47,7 +61,7 @@ train_dataloader = dict(
         dataset=dict(_base_.train_dataloader.dataset, pipeline=[]),
         pipeline=_base_.train_dataloader.dataset.pipeline,
         num_instances=num_instances,
-        paste_people=dict(prob=0.6),
+        paste_people=dict(prob=0.9),
     )
 )
 

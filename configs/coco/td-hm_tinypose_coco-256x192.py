@@ -3,7 +3,7 @@
 _base_ = ['mmpose::_base_/default_runtime.py']
 
 # runtime
-train_cfg = dict(max_epochs=30, val_interval=10)
+train_cfg = dict(max_epochs=6, val_interval=2)
 
 # optimizer
 optim_wrapper = dict(
@@ -13,10 +13,10 @@ optim_wrapper = dict(
 
 # learning policy
 param_scheduler = [
-    dict(type='LinearLR', begin=0, end=200, start_factor=0.01, by_epoch=False),
+    dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),
     dict(
         type='CosineAnnealingLR',
-        T_max=30,
+        T_max=6,
         eta_min_ratio=0.02,
         convert_to_iter_based=True,
     ),
