@@ -1,179 +1,142 @@
-"""What a MIPNet costs beside its stock baseline: ratios, measured in turn.
+"""What a MIPNet costs on a CPU beside its stock network: time, memory, multiply-adds.
 
-mipnetify makes MIPNets of stock configs, with random weights; pictures are generated.
-Nothing is downloaded. In every round the baseline and the MIPNets run one after the
-other; a figure is the median over the rounds of time / time of the baseline in the same
-round. With one thread on a CPU it is processor time, which other programs disturb less.
-The parts:
-
-  inference   the network on a batch: N = 2 and N = 4 with MIMBs inside the backbone,
-              N = 2 with MIMBs behind it; multiply-adds beside
-  training    forward, loss, backward and optimizer, N = 2, MIMBs inside the backbone
-  memory      peak of two such steps in a process of their own: what they add to the
-              resident memory (CPU, Linux), or allocate (GPU)
-  pipeline    one sample through the config's training pipeline
-  graph       graph breaks under torch.compile; on a GPU also host synchronisation
-  throughput  images per second in float32, bfloat16, channels-last, compiled (GPU)
-  nms         OKS-NMS of 200 poses
-  metric      MultiInstanceCocoMetric, against CocoMetric on as many poses
-
-Results are added to OUT after each of them, and all that OUT has is printed and goes
-into DOC.
+The MIPNets are those of mipnet mipnetify, with random weights on random crops. In every
+round the networks run one after the other; a figure is the median over the rounds of
+time / time of the stock network in the same round. A training step is forward, backward
+and optimizer; its memory is the peak of a process of its own (Linux). Run it with
+OMP_NUM_THREADS=1. Writes OUT, a CSV file. studies/gpu.sh is for a GPU.
 """
 
 import argparse
-import json
+import csv
 import os
-import platform
+import re
+import subprocess
 import sys
-import warnings
+from functools import partial
 from pathlib import Path
 
-from benchmark_evaluation import OTHER_PARTS
-from benchmark_networks import CONFIGS, NETWORK_PARTS, stock_config
-from benchmark_tables import all_tables
-from clone import update_document
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import mipnet_mmpose  # noqa: F401 (before mmpose.models)
 
 # isort: split
-import mmpose
+import numpy as np
 import torch
-from mmengine.logging import MMLogger
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from tqdm import tqdm
+from mmpose.registry import MODELS
 
-from mipnet_mmpose.comparison.cost import machine_name
-from mipnet_mmpose.whole_files import write_text
+from mipnet_mmpose.comparison.cost import Network, count_multiply_adds, time_in_turn
+from mipnet_mmpose.mipnetify import crop_size, mipnetify
+from mipnet_mmpose.mmpose_files import find_config
 
-PARTS = [*NETWORK_PARTS, *OTHER_PARTS]
+NETWORKS = [
+    'td-hm_hrnet-w32_8xb64-210e_coco-256x192',
+    'td-hm_hrnet-w48_8xb32-210e_coco-384x288',
+    'td-hm_res50_8xb64-210e_coco-256x192',
+    'td-hm_ViTPose-base_8xb64-210e_coco-256x192',
+    'rtmpose-m_8xb256-420e_coco-256x192',
+]
+VARIANTS = {
+    'stock': {},
+    'N = 2': dict(num_instances=2, where='backbone'),
+    'N = 4': dict(num_instances=4, where='backbone'),
+    'N = 2, MIMBNeck': dict(num_instances=2, where='neck'),
+}
+COLUMNS = ['network', 'variant', 'parameters', 'multiply-adds']
+COLUMNS += ['time', 'step', 'memory']
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-    parser.add_argument(
-        '--only', nargs='+', choices=PARTS, metavar='PART', help='default: all'
-    )
-    parser.add_argument(
-        '--models',
-        nargs='+',
-        type=_model,
-        default=list(CONFIGS),
-        metavar='MODEL',
-        help=f'of {", ".join(CONFIGS)}, or files of stock configs; default: the former',
-    )
-    parser.add_argument(
-        '--rounds', type=_count, default=11, metavar='R', help='default: 11'
-    )
-    parser.add_argument(
-        '--batch', type=_count, default=8, metavar='B', help='default: 8'
-    )
-    parser.add_argument(
-        '--metric-images', type=_count, default=5000, metavar='I', help='default: 5000'
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        metavar='JSON',
-        help='default: work_dirs/benchmark/DEVICE.json',
-    )
-    parser.add_argument('--doc', type=Path, metavar='MD', help='with places for tables')
-    args = parser.parse_args(argv)
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('--device cuda: torch sees no GPU')
-    if args.device == 'cpu' and 'throughput' in (args.only or ()):
-        parser.error('--only throughput needs --device cuda')
-    if args.doc and not args.doc.is_file():
-        parser.error(f'--doc {args.doc} does not exist')
-    args.out = args.out or Path(f'work_dirs/benchmark/{args.device}.json')
-    return args
+    add = parser.add_argument
+    add('--networks', nargs='+', default=NETWORKS, metavar='NAME', help='stock configs')
+    add('--batch', type=int, default=8, help='crops (default: 8)')
+    add('--rounds', type=int, default=11, help='(default: 11)')
+    add('--out', type=Path, default=Path('work_dirs/benchmark.csv'), help='CSV file')
+    add('--peak-of', choices=VARIANTS, help='print the bytes of a step alone')
+    return parser.parse_args(argv)
 
 
-def _model(text):
-    if text not in CONFIGS and not Path(text).is_file():
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is neither one of {", ".join(CONFIGS)} nor the file of a config'
+def build(name, variant, batch):
+    """A network and random crops."""
+    cfg = Config.fromfile(find_config(name))
+    cfg.model.backbone.init_cfg = None  # nothing is downloaded
+    images = torch.randn(batch, 3, *crop_size(cfg)[::-1])
+    if VARIANTS[variant]:
+        cfg = mipnetify(cfg, **VARIANTS[variant])
+    return Network(MODELS.build(cfg.model)).eval(), images
+
+
+def training_step(network, optimizer, images):
+    output = network.train()(images)
+    parts = output if isinstance(output, (tuple, list)) else [output]
+    optimizer.zero_grad()
+    sum(part.square().mean() for part in parts).backward()
+    optimizer.step()
+
+
+def peak(name, variant, batch):
+    """Bytes that two training steps add to the resident memory of this process."""
+
+    def resident():  # not getrusage, which begins with the process before exec
+        status = Path('/proc/self/status').read_text()
+        return 1024 * int(re.search(r'VmHWM:\s+(\d+) kB', status)[1])
+
+    before = resident()
+    network, images = build(name, variant, batch)
+    optimizer = torch.optim.Adam(network.parameters())
+    for _ in range(2):  # the optimizer has its state after the first
+        training_step(network, optimizer, images)
+    return resident() - before
+
+
+def lines_of(name, args):
+    """A line of the table for each variant; all but counts as ratios."""
+    forward, steps, lines = {}, {}, {}
+    for variant in VARIANTS:
+        network, images = build(name, variant, args.batch)
+        command = [sys.executable, __file__, '--networks', name, '--peak-of', variant]
+        # small blocks go back to the system too, so that the peak is what is in use
+        env = dict(os.environ, MALLOC_MMAP_THRESHOLD_='65536')
+        command += ['--batch', str(args.batch)]
+        lines[variant] = dict(
+            parameters=sum(weight.numel() for weight in network.parameters()),
+            memory=int(subprocess.check_output(command, env=env).split()[-1]),
         )
-    return text
-
-
-def _count(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number of at least 1')
-    return int(text)
-
-
-def open_record(args):
-    """What OUT has, if it was measured in the same way."""
-    machine = machine_name(torch.device(args.device))
-    if args.device == 'cpu':
-        machine += f', cores: {os.cpu_count()}'
-    record = dict(
-        device=args.device,
-        machine=machine,
-        python=platform.python_version(),
-        torch=torch.__version__,
-        mmpose=mmpose.__version__,
-        batch=args.batch,
-    )
-    if args.out.is_file():
-        known = json.loads(args.out.read_text())
-        for key, value in record.items():
-            if known[key] != value:
-                raise ValueError(
-                    f'--out {args.out} was measured with {key} = {known[key]}, not '
-                    f'{value}: name another file'
-                )
-        return known
-    return dict(record, results={})
-
-
-def measure(args, record):
-    """Measure part by part, and write OUT after each."""
-    parts = args.only or [
-        p for p in PARTS if args.device == 'cuda' or p != 'throughput'
-    ]
-    folder = args.out.resolve().parent / 'synthcrowd'
-    tasks = [
-        (part, model)
-        for part in parts
-        for model in (args.models if part in NETWORK_PARTS else [None])
-    ]
-    for part, model in tqdm(tasks, desc='parts'):
-        if model is None:
-            save(args, record, part, OTHER_PARTS[part](args))
-        else:
-            cfg = stock_config(model, folder)
-            save(args, record, part, {model: NETWORK_PARTS[part](cfg, args)})
-
-
-def save(args, record, part, subjects):
-    record['results'].setdefault(part, {}).update(subjects)
-    for subject, result in subjects.items():
-        tqdm.write(f'{part}, {subject}: {result}')
-    write_text(args.out, json.dumps(record, indent=1) + '\n')
+        lines[variant]['multiply-adds'] = count_multiply_adds(network, images[:1])
+        optimizer = torch.optim.Adam(network.parameters())
+        steps[variant] = partial(training_step, network, optimizer, images)
+        forward[variant] = partial(network, images)
+    with torch.no_grad():
+        times = dict(time=time_in_turn(forward, args.rounds))
+    times['step'] = time_in_turn(steps, args.rounds)
+    for variant, line in lines.items():
+        for key, seconds in times.items():
+            line[key] = round(np.median(seconds[variant] / seconds['stock']), 3)
+        yield dict(line, network=name, variant=variant)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    warnings.filterwarnings('ignore')  # of mmengine and torch, about themselves
-    MMLogger.get_instance('benchmark', log_level='ERROR')
     init_default_scope('mmpose')
     torch.manual_seed(0)
-    try:
-        record = open_record(args)
-    except ValueError as error:
-        sys.exit(f'benchmark: {error}')
-    measure(args, record)
-    tables = all_tables(record)
-    for name, text in tables.items():
-        print(f'\n{name}\n\n{text}')
+    if args.peak_of:
+        print(peak(args.networks[0], args.peak_of, args.batch))
+        return
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with args.out.open('w', newline='') as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for name in args.networks:
+            for line in lines_of(name, args):
+                writer.writerow(line)
+                file.flush()
+                print(line)
     print(args.out)
-    if args.doc:
-        update_document(
-            args.doc, {f'{args.device} {name}': t for name, t in tables.items()}
-        )
 
 
 if __name__ == '__main__':

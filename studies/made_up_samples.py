@@ -7,15 +7,10 @@ reads it asks for, so that the dataset's own code parses it.
 import copy
 import json
 
-import clone  # noqa: F401 (the package beside it)
-
-# isort: split
 import cv2
 import numpy as np
 from mmpose.registry import DATASETS
 from scipy.io import savemat
-
-from mipnet_mmpose.datasets.unwrap import stock_dataset_configs
 
 SIZE = 256
 BOXES = [[16, 16, 100, 130], [48, 24, 100, 130]]  # x, y, width, height in pixels
@@ -30,7 +25,16 @@ KEYPOINTS = dict(
 )
 
 
-def with_made_up_data(dataset, folder):
+def stock_datasets(dataset):
+    """The configs of the datasets in one, which may wrap some."""
+    if 'ann_file' in dataset:
+        yield dataset
+    for part in (dataset.get('dataset'), *dataset.get('datasets', ())):
+        if part:
+            yield from stock_datasets(part)
+
+
+def with_made_up_people(dataset, folder):
     """A dataset config with every stock dataset in it reading from a folder.
 
     Args:
@@ -38,7 +42,7 @@ def with_made_up_data(dataset, folder):
         folder (Path): Where the files are written.
     """
     dataset = copy.deepcopy(dataset)
-    for _, part in stock_dataset_configs(dataset, 'dataset'):
+    for part in stock_datasets(dataset):
         write(part, folder)
         part.update(
             data_root='',
@@ -54,14 +58,6 @@ def with_made_up_data(dataset, folder):
     return dataset
 
 
-def undownloaded(model):
-    """The model's config without the weights its backbone starts from."""
-    model = copy.deepcopy(model)
-    backbone = model['backbone']
-    backbone.get('backbone', backbone)['init_cfg'] = None
-    return model
-
-
 def ann_name(dataset):
     name = dataset['type'].split('.')[-1]
     return f'{name}{dataset.get("subset", "")}.json'
@@ -69,30 +65,28 @@ def ann_name(dataset):
 
 def write(dataset, folder):
     """Write the image and the annotation file of a stock dataset."""
-    folder.mkdir(parents=True, exist_ok=True)
-    image, ann_file = folder / IMAGE, folder / ann_name(dataset)
     rng = np.random.default_rng(0)
-    if not image.exists():
-        pixels = rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
-        cv2.imwrite(str(image), pixels)
+    pixels = rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
+    cv2.imwrite(str(folder / IMAGE), pixels)
     name = dataset['type'].split('.')[-1]
     if name == 'MpiiDataset':
         data = [mpii_person(box, rng) for box in BOXES]
         corners = np.array([[[x, y], [x + 20, y + 20]] for x, y, _, _ in BOXES])
-        savemat(
-            folder / EXTRA_FILES['headbox_file'],
-            dict(headboxes_src=corners.transpose(1, 2, 0).astype(float)),
-        )
+        heads = dict(headboxes_src=corners.transpose(1, 2, 0).astype(float))
+        savemat(folder / EXTRA_FILES['headbox_file'], heads)
     else:
         count = KEYPOINTS.get(name) or num_keypoints(dataset)
+        image = dict(id=0, file_name=IMAGE, width=SIZE, height=SIZE)
+        image.update(crowdIndex=0.5, frame_id=0)  # CrowdPose, PoseTrack18
+        image.update(capture=0, camera='cam', frame_idx=0)  # InterHand
         data = dict(
-            images=[image_record()],
+            images=[image],
             annotations=[coco_person(i, count, rng) for i in range(len(BOXES))],
             categories=[dict(id=1, name='person')],
         )
     if name.startswith('InterHand'):
         write_cameras(folder, rng)
-    ann_file.write_text(json.dumps(data))
+    (folder / ann_name(dataset)).write_text(json.dumps(data))
 
 
 def num_keypoints(dataset):
@@ -107,77 +101,40 @@ def keypoints_in(box, count, rng):
 
 
 def flat_keypoints(box, count, rng):
-    xy = keypoints_in(box, count, rng)
-    return np.concatenate([xy, np.full((count, 1), 2)], axis=1).ravel().tolist()
-
-
-def image_record():
-    return dict(
-        id=0,
-        file_name=IMAGE,
-        width=SIZE,
-        height=SIZE,
-        crowdIndex=0.5,  # CrowdPose
-        frame_id=0,  # PoseTrack18
-        capture=0,  # InterHand
-        camera='cam',
-        frame_idx=0,
-    )
+    return np.c_[keypoints_in(box, count, rng), np.full(count, 2)].ravel().tolist()
 
 
 def coco_person(index, count, rng):
     box = BOXES[index]
     x, y, width, height = box
-    person = dict(
-        id=index,
-        image_id=0,
-        category_id=1,
-        iscrowd=0,
-        bbox=box,
-        area=width * height,
-        num_keypoints=count,
-        keypoints=flat_keypoints(box, count, rng),
-        keypoints_21=flat_keypoints(box, 21, rng),  # HumanArt21
-        segmentation=[],
-        center=[x + width / 2, y + height / 2],  # faces
-        scale=height / 200,
-        box_size=height,
-        head_size=[height / 5],
-        track_id=index,  # PoseTrack18
-        joint_valid=[[1]] * 42,  # InterHand
-        hand_type='interacting',
-        hand_type_valid=1,
-    )
+    keypoints = flat_keypoints(box, count, rng)
+    person = dict(id=index, image_id=0, category_id=1, iscrowd=0, bbox=box)
+    person.update(area=width * height, num_keypoints=count, keypoints=keypoints)
+    person.update(segmentation=[], keypoints_21=flat_keypoints(box, 21, rng))
+    person.update(center=[x + width / 2, y + height / 2], scale=height / 200)  # faces
+    person.update(box_size=height, head_size=[height / 5], track_id=index)
+    person.update(joint_valid=[[1]] * 42, hand_type='interacting', hand_type_valid=1)
     parts = dict(foot=6, face=68, lefthand=21, righthand=21)  # CocoWholeBody
     for part, number in parts.items():
         person[f'{part}_kpts'] = flat_keypoints(box, number, rng)
-        person[f'{part}_box'] = box
-        person[f'{part}_valid'] = True
+        person.update({f'{part}_box': box, f'{part}_valid': True})
     return person
 
 
 def mpii_person(box, rng):
     x, y, width, height = box
-    return dict(
-        image=IMAGE,
-        center=[x + width / 2, y + height / 2],
-        scale=height / 200,
-        joints=keypoints_in(box, 16, rng).tolist(),
-        joints_vis=[1] * 16,
-    )
+    joints = keypoints_in(box, 16, rng).tolist()
+    person = dict(image=IMAGE, joints=joints, joints_vis=[1] * 16, scale=height / 200)
+    return dict(person, center=[x + width / 2, y + height / 2])
 
 
 def write_cameras(folder, rng):
     """A camera at the origin that sees both hands of InterHand in the first box."""
     xy = keypoints_in(BOXES[0], 42, rng) - SIZE / 2
-    world = np.concatenate([xy, np.full((42, 1), 1.0)], axis=1)
-    camera = dict(
-        campos=[0.0] * 3,
-        camrot=np.eye(3).tolist(),
-        focal=[1.0, 1.0],
-        princpt=[SIZE / 2, SIZE / 2],
-    )
+    world = np.c_[xy, np.ones(42)].tolist()
+    camera = dict(campos=[0.0] * 3, camrot=np.eye(3).tolist(), focal=[1.0, 1.0])
+    camera['princpt'] = [SIZE / 2, SIZE / 2]
     cameras = {'0': {key: dict(cam=value) for key, value in camera.items()}}
-    joints = {'0': {'0': dict(world_coord=world.tolist())}}
+    joints = {'0': {'0': dict(world_coord=world)}}
     (folder / EXTRA_FILES['camera_param_file']).write_text(json.dumps(cameras))
     (folder / EXTRA_FILES['joint_file']).write_text(json.dumps(joints))

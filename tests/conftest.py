@@ -7,21 +7,16 @@ import sys
 from pathlib import Path
 
 import cv2
-import mmengine
-import mmpose
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
-from mmengine.utils import digit_version
 
 import mipnet_mmpose  # noqa: F401 (registers the plugin)
 
 REPO = Path(__file__).parents[1]
-needs_torch_2 = pytest.mark.skipif(
-    torch.__version__ < '2', reason='this torch cannot, see docs/reliability.md'
-)
+sys.path += [str(REPO / 'tools'), str(REPO / 'studies')]
 
 
 def pytest_configure(config):
@@ -64,33 +59,8 @@ def real_data():
 
 
 def load_tool(name):
-    """A script of ``tools/`` or ``studies/`` as a module, with those it imports."""
-    folders = [str(REPO / folder) for folder in ('tools', 'studies')]
-    sys.path[:0] = folders
-    try:
-        return importlib.import_module(name)
-    finally:
-        for folder in folders:
-            sys.path.remove(folder)
-
-
-def stock_config_file(name):
-    """A stock config of MMPose, where this MMPose has it."""
-    path = Path(mmpose.__file__).parent / '.mim' / 'configs' / name
-    if not path.exists():
-        pytest.skip(f'MMPose {mmpose.__version__} has no {name}')
-    return path
-
-
-def needs_registered(registry, name):
-    if registry.get(name) is None:
-        pytest.skip(f'MMPose {mmpose.__version__} has no {name}')
-
-
-needs_array_metainfo = pytest.mark.skipif(
-    digit_version(mmengine.__version__) < digit_version('0.10.0'),
-    reason='this MMEngine cannot join datasets with arrays in their metainfo',
-)
+    """A script of ``tools/`` or ``studies/`` as a module."""
+    return importlib.import_module(name)
 
 
 def hrnet_config(width=8, modules=1, blocks=1):
@@ -132,9 +102,7 @@ def head_config(channels=8, codec=CODEC):
     )
 
 
-def estimator_config(
-    where='backbone', num_instances=2, init='paper', **test_cfg
-):
+def estimator_config(where='backbone', num_instances=2, init='paper', **test_cfg):
     """A small MIPNet, or with ``where=None`` its stock baseline."""
     parts = dict(backbone=hrnet_config(), head=head_config())
     if where == 'backbone':

@@ -116,11 +116,6 @@ def train(folder, processes):
 
 
 @pytest.mark.slow
-def test_dist_train_with_four_processes(folder):
-    assert train(folder, 4).is_file()
-
-
-@pytest.mark.slow
 def test_dist_train_and_dist_test(folder):
     checkpoint = train(folder, 2)
     figures = []

@@ -1,27 +1,21 @@
-"""The same figures again: of a seed, of bfloat16, of batches, workers and orders."""
+"""The same figures again: of a seed, of a killed run, of batches and orders."""
 
-import json
+import os
+import signal
+import time
 
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import pseudo_collate
-from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner, set_random_seed
-from mmpose.models.losses import KeypointMSELoss
-from mmpose.registry import DATASETS, METRICS, MODELS
-
-from mipnet_mmpose import MIMB, MultiInstanceLoss
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmpose.registry import METRICS
 
 from .conftest import (
-    CODEC,
     coco_dataset_config,
     estimator_config,
-    load_tool,
-    needs_torch_2,
     person,
     train_pipeline,
-    val_pipeline,
 )
 from .test_evaluation.test_multi_instance_coco_metric import METAINFO, sample
 
@@ -37,86 +31,73 @@ def folder(coco_folder):
     )
 
 
-def losses_of_a_training(folder, iterations=50):
-    set_random_seed(0)
+def training_config(folder, work_dir):
+    """Three epochs, people in any order, from worker processes."""
     dataset = coco_dataset_config(folder, train_pipeline())
-    loader = dict(
-        dataset=dict(type='MultiInstanceDataset', dataset=dataset),
-        batch_size=2,
-        num_workers=2,
-        sampler=dict(type='InfiniteSampler', shuffle=True, seed=0),
-    )
-    loader = Runner.build_dataloader(loader, seed=0)
-    model = MODELS.build(estimator_config())
-    optimizer = OptimWrapper(torch.optim.Adam(model.parameters(), lr=1e-3))
-    model.train()
-    return [
-        model.train_step(batch, optimizer)['loss'].item()
-        for batch, _ in zip(loader, range(iterations))
-    ]
-
-
-@pytest.mark.slow
-def test_the_same_seed_gives_the_same_losses(folder):
-    first, second = losses_of_a_training(folder), losses_of_a_training(folder)
-    assert first == second and len(set(first)) == 50
-
-
-@pytest.mark.slow
-def test_bfloat16_learns_what_float32_learns(folder):
-    # small, for a CPU without bfloat16 is slow at it
-    codec = dict(CODEC, input_size=(64, 64), heatmap_size=(16, 16))
-    dataset = coco_dataset_config(folder, train_pipeline(codec, augment=False))
-    dataset = DATASETS.build(dict(type='MultiInstanceDataset', dataset=dataset))
-    batch = pseudo_collate([dataset[i] for i in range(2)])
-    learnt = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        set_random_seed(0)
-        model = MODELS.build(estimator_config('neck'))
-        optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-        data = model.data_preprocessor(batch, True)
-        losses = []
-        for _ in range(15):
-            with torch.autocast('cpu', torch.bfloat16, enabled=dtype == torch.bfloat16):
-                loss = model(**data, mode='loss')['loss_kpt']
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-        learnt[dtype] = np.array(losses)
-        assert learnt[dtype][-1] < learnt[dtype][0] / 2
-    float32, bfloat16 = learnt.values()
-    np.testing.assert_allclose(bfloat16, float32, rtol=0.1)
-    assert not np.array_equal(bfloat16, float32)
-
-
-@needs_torch_2
-@pytest.mark.parametrize('training', [True, False])
-@pytest.mark.parametrize('shape', [(4, 6, 3, 2), (4, 5, 6), (4, 6)])
-def test_gradients_of_the_block(shape, training):
-    torch.manual_seed(0)
-    block = MIMB(6, num_instances=3, reduction=2).double().train(training)
-    for parameter in block.parameters():
-        torch.nn.init.normal_(parameter)
-    code = torch.rand(4, 3, dtype=torch.float64, requires_grad=True)
-    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
-
-    def run(x, code, *parameters):
-        return torch.func.functional_call(
-            block, dict(zip(names, parameters)), (x, code)
+    return Config(
+        dict(
+            default_scope='mmpose',
+            model=estimator_config(),
+            work_dir=str(folder / work_dir),
+            train_dataloader=dict(
+                dataset=dict(type='MultiInstanceDataset', dataset=dataset),
+                batch_size=2,
+                num_workers=1,
+                sampler=dict(type='DefaultSampler', shuffle=True),
+            ),
+            train_cfg=dict(by_epoch=True, max_epochs=3),
+            optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-3)),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
+            randomness=dict(seed=0),
+            resume=True,
         )
-
-    names, parameters = zip(*block.named_parameters())
-    assert torch.autograd.gradcheck(run, (x, code, *parameters))
+    )
 
 
-def test_gradients_of_the_loss():
-    torch.manual_seed(0)
-    stock = KeypointMSELoss(use_target_weight=True)
-    loss = MultiInstanceLoss(stock, num_instances=2, instance_weights=[1, 0.5])
-    output = torch.rand(4, 3, 5, 4, dtype=torch.float64, requires_grad=True)
-    target, weights = torch.rand(4, 3, 5, 4).double(), torch.rand(4, 3).double()
-    assert torch.autograd.gradcheck(lambda x: loss(x, target, weights), output)
+def fork_training(folder, work_dir):
+    """The id of a process that trains; what is imported here is there too."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        Runner.from_cfg(training_config(folder, work_dir)).train()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def differences(found, expected, name=''):
+    """Names of what is not the same, bit for bit."""
+    if isinstance(expected, (dict, list, tuple)):
+        keys = expected.keys() if isinstance(expected, dict) else range(len(expected))
+        assert len(found) == len(expected), name
+        pairs = [(found[key], expected[key], f'{name}.{key}') for key in keys]
+        return [d for pair in pairs for d in differences(*pair)]
+    if isinstance(expected, torch.Tensor):
+        return [] if torch.equal(found, expected) else [name]
+    return [] if found == expected else [name]
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_as_if_it_had_not_been(folder):
+    _, status = os.waitpid(fork_training(folder, 'whole'), 0)
+    assert status == 0
+    child = fork_training(folder, 'killed')
+    while not (folder / 'killed' / 'last_checkpoint').is_file():
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert not (folder / 'killed' / 'epoch_3.pth').exists()
+    _, status = os.waitpid(fork_training(folder, 'killed'), 0)
+    assert status == 0
+    expected, found = (
+        torch.load(folder / name / 'epoch_3.pth', weights_only=False)
+        for name in ('whole', 'killed')
+    )
+    for part in ('state_dict', 'optimizer'):
+        assert differences(found[part], expected[part], part) == []
 
 
 def test_evaluation_knows_no_order():
@@ -140,58 +121,3 @@ def test_evaluation_knows_no_order():
     assert any(value > 0 for value in expected.values())
     for batch_size in (1, 7):
         assert evaluate(rng.permutation(40), batch_size) == expected
-
-
-@pytest.mark.slow
-def test_evaluation_does_not_depend_on_batches_and_workers(folder):
-    """Of a network; its sums differ in the last digits with the size of a batch."""
-    torch.manual_seed(0)
-    model = MODELS.build(estimator_config()).eval()
-    found = []
-    for batch_size, workers in ((1, 0), (3, 2), (7, 1)):
-        loader = dict(
-            dataset=coco_dataset_config(folder, val_pipeline(), test_mode=True),
-            batch_size=batch_size,
-            num_workers=workers,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-        )
-        metric = METRICS.build(dict(type='MultiInstanceCocoMetric'))
-        metric.dataset_meta = dict(METAINFO)
-        with torch.no_grad():
-            for batch in Runner.build_dataloader(loader):
-                samples = [s.to_dict() for s in model.test_step(batch)]
-                metric.process(batch, samples)
-        found.append(metric.evaluate(7))
-    for metrics in found[1:]:
-        assert metrics == pytest.approx(found[0], abs=1e-6)
-    assert found[0]['coco/AR'] > 0
-
-
-@pytest.mark.slow
-def test_a_killed_training_ends_as_if_it_had_not_been(monkeypatch, capsys):
-    tool = load_tool('interrupt_training')
-    arguments = ['--kills', '1', '--epochs', '2', '--workers', '1']
-    monkeypatch.setattr('sys.argv', ['interrupt_training', *arguments])
-    tool.main()
-    assert '1 kills' in capsys.readouterr().out
-
-
-def test_a_file_that_could_not_be_written_leaves_the_old_one(tmp_path):
-    from mmengine.fileio import LocalBackend
-
-    path = tmp_path / 'epoch_1.pth'
-    LocalBackend().put(b'whole', path)
-    with pytest.raises(TypeError):
-        LocalBackend().put('not bytes', path)
-    assert path.read_bytes() == b'whole'
-
-
-def test_a_line_that_was_cut_off_is_removed(tmp_path):
-    read_lines = load_tool('stock_configs').read_lines
-    path = tmp_path / 'runs.jsonl'
-    assert read_lines(path) == []
-    path.write_text(json.dumps(dict(run='a')) + '\n' + '{"run": "b", "AP')
-    assert read_lines(path) == [dict(run='a')]
-    with path.open('a') as stream:
-        stream.write(json.dumps(dict(run='c')) + '\n')
-    assert [line['run'] for line in read_lines(path)] == ['a', 'c']

@@ -1,71 +1,96 @@
-"""Compare a MIPNet with its baseline on a test set: figures, curves and crops.
+"""Compare a MIPNet with its baseline on a test set, on one page with one figure.
 
-Each model predicts once for every box of its config's test_dataloader, as MMPose's
-tools/test.py would; everything in the report is computed from these predictions. It
-has AP, AP50, AP75 and AR of both, by how much people overlap and by how crowded the
-images are, of each lambda alone and of the best lambda of each box; what is left as
-boxes are withheld; the cost of both networks; and the crops where they differ most.
-docs/compare.md says how each figure is made.
+Each model is tested on its config's test_dataloader, as MMPose's tools/test.py does.
+The page has AP, AP50 and AR of everybody, by how much people overlap and where boxes
+are withheld, and what both networks cost.
 
-Writes DIR/report.md, report.json, *.png and predictions/*.pkl, and prints the path of
-report.md.
+Writes DIR/report.md, report.png and report.json, and prints the path of the page.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmengine.config import DictAction
-
-from mipnet_mmpose.comparison import CompareError, compare_models
-
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='mipnet compare',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for name in ('baseline', 'mipnet'):
-        parser.add_argument(
-            f'--{name}',
-            type=Path,
-            nargs=2,
-            required=True,
-            metavar=('CONFIG', 'CKPT'),
-        )
-    parser.add_argument(
-        '--data',
-        type=Path,
-        metavar='FOLDER',
-        help='with annotations.json and images/, as tools/synthcrowd.py writes it, in '
-        'place of the test set of the configs; ground-truth boxes',
-    )
-    parser.add_argument(
-        '--boxes',
-        type=Path,
-        metavar='FILE',
-        help="detected boxes (COCO's results format) in place of those of the configs",
-    )
-    parser.add_argument('-o', '--out', type=Path, required=True, metavar='DIR')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings of both configs, key=value',
-    )
+    add = parser.add_argument
+    two = dict(nargs=2, required=True, metavar=('CONFIG', 'CKPT'))
+    add('--baseline', **two, help="CONFIG: a path or a name, of MMPose's or of ours")
+    add('--mipnet', **two, help='the same of the MIPNet')
+    data = 'FOLDER/annotations.json, FOLDER/images and ground-truth boxes, as mipnet '
+    data += 'synthcrowd makes them, in place of the test set of the configs'
+    add('--data', type=Path, metavar='FOLDER', help=data)
+    boxes = "detections (COCO's results format) in place of the boxes of the configs"
+    add('--boxes', type=Path, metavar='FILE', help=boxes)
+    changes = 'settings of both configs to change'
+    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help=changes)
+    add('-o', '--out', type=Path, required=True, metavar='DIR', help='for the report')
     return parser.parse_args(argv)
+
+
+def load_config(config, args):
+    """A config with the test set and the settings of the arguments."""
+    from mmengine.config import Config, DictAction
+
+    from mipnet_mmpose.mmpose_files import find_config
+
+    cfg = Config.fromfile(find_config(config))
+    dataset, evaluator = cfg.test_dataloader.dataset, cfg.test_evaluator
+    if args.data:
+        file, images = args.data / 'annotations.json', args.data / 'images'
+        dataset.update(data_root='', ann_file=str(file), bbox_file=None)
+        dataset.update(data_prefix=dict(img=f'{images}/'))
+        first = evaluator if isinstance(evaluator, dict) else evaluator[0]
+        first['ann_file'] = str(file)
+    if args.boxes:
+        dataset['bbox_file'] = str(args.boxes)
+    parser = argparse.ArgumentParser()
+    parser.add_argument('changes', nargs='*', action=DictAction)
+    cfg.merge_from_dict(parser.parse_args(args.cfg_options).changes or {})
+    return cfg
+
+
+def run(args):
+    from mipnet_mmpose import comparison
+
+    models, test = {}, ''
+    for name in ('baseline', 'MIPNet'):
+        config, checkpoint = getattr(args, name.lower())
+        cfg = load_config(config, args)
+        models[name] = comparison.TestedModel(cfg, checkpoint, args.out / name)
+        test += f'- {name}: `{cfg.filename}`, `{checkpoint}`\n'
+    baseline, mipnet = models.values()
+    if baseline.images != mipnet.images or (baseline.boxes != mipnet.boxes).any():
+        raise ValueError('the configs test on different boxes: give --data or --boxes')
+    networks = {name: model.model for name, model in models.items()}
+    report = dict(
+        overlap=comparison.by_overlap(models),
+        boxes=comparison.fewer_boxes(models),
+        cost=comparison.measure_cost(networks, mipnet.input_size),
+    )
+    text = json.dumps(report, indent=1, ensure_ascii=False)
+    (args.out / 'report.json').write_text(text + '\n', encoding='utf-8')
+    test += f'- {len(set(mipnet.images))} images, {len(mipnet.boxes)} boxes'
+    comparison.write_report(args.out, test, **report)
+    print(args.out / 'report.md')
 
 
 def main(argv=None):
     args = parse_args(argv)
-    paths = {'baseline': args.baseline, 'MIPNet': args.mipnet}
     try:
-        path = compare_models(paths, args.out, args.data, args.boxes, args.cfg_options)
-    except CompareError as error:
+        run(args)
+    except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(path)
+    except KeyboardInterrupt:
+        sys.exit('interrupted')
 
 
 if __name__ == '__main__':

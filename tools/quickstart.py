@@ -130,15 +130,15 @@ def evaluate(args, tool, checkpoint, data, persons, boxes, name):
 def main():
     args = parse_args()
     args.out = args.out.resolve()
+    names = ('seed', 'images', 'test_images', 'epochs')
+    settings = json.dumps({name: getattr(args, name) for name in names})
+    file = args.out / 'settings.json'
+    if file.exists() and file.read_text() != settings and not args.demo_only:
+        sys.exit(f'{args.out} is of other settings, give another --out')
     demo = [REPO / 'tools/demo.py', PHOTO, '--out', args.out / 'demo']
     subprocess.run([sys.executable, *map(str, demo)], check=True)
     if args.demo_only:
         return
-    names = ('seed', 'images', 'test_images', 'epochs')
-    settings = json.dumps({name: getattr(args, name) for name in names})
-    file = args.out / 'settings.json'
-    if file.exists() and file.read_text() != settings:
-        sys.exit(f'{args.out} is of other settings, give another --out')
     file.write_text(settings)
 
     data = args.out / 'data'

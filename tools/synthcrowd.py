@@ -7,6 +7,9 @@ import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+# `mipnet` runs this file without its folder, where the package lies.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 
 def _integer(low, high, what):
     def parse(text):

@@ -1,8 +1,8 @@
 """A MIPNet beside its baseline; ``tools/compare.py`` is the command for it."""
 
-from .compare_models import compare_models
-from .figures import METRICS
-from .people import People
-from .tested_model import CompareError, TestedModel
+from .cost import measure_cost
+from .figures import by_overlap, fewer_boxes
+from .report import write_report
+from .tested_model import TestedModel
 
-__all__ = ['METRICS', 'CompareError', 'People', 'TestedModel', 'compare_models']
+__all__ = ['TestedModel', 'by_overlap', 'fewer_boxes', 'measure_cost', 'write_report']

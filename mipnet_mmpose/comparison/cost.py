@@ -1,18 +1,17 @@
-"""Parameters, multiply-adds and time of the networks."""
+"""Parameters, multiply-adds and time of networks."""
 
 import platform
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Callable, Dict
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.analysis import FlopAnalyzer
 from torch import Tensor, nn
 
-from .tested_model import TestedModel
-
-TIMING_BATCH, TIMING_ROUNDS, WARM_UP = 8, 11, 2
+BATCH, ROUNDS, WARM_UP = 8, 11, 2
 
 
 class Network(nn.Module):
@@ -33,63 +32,51 @@ def count_multiply_adds(network: nn.Module, image: Tensor) -> int:
     return int(flops.total())
 
 
-def time_in_turn(
-    calls: Dict[str, Callable[[], Any]],
-    rounds: int,
-    warm_up: int = WARM_UP,
-    clock: Callable[[], float] = time.perf_counter,
-) -> Dict[str, np.ndarray]:
+def time_in_turn(calls: dict[str, Callable], rounds: int) -> dict[str, np.ndarray]:
     """Seconds of each call in each round; the calls of a round follow each other.
 
     What else the machine does thus falls on all of them alike.
     """
-    times = {name: np.zeros(warm_up + rounds) for name in calls}
-    for i in range(warm_up + rounds):
+    times = {name: np.zeros(WARM_UP + rounds) for name in calls}
+    for i in range(WARM_UP + rounds):
         for name, call in calls.items():
-            start = clock()
+            start = time.perf_counter()
             call()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            times[name][i] = clock() - start
-    return {name: seconds[warm_up:] for name, seconds in times.items()}
+            times[name][i] = time.perf_counter() - start
+    return {name: seconds[WARM_UP:] for name, seconds in times.items()}
 
 
-def measure_cost(models: Dict[str, TestedModel]) -> dict:
+def measure_cost(models: dict[str, nn.Module], input_size: tuple) -> dict[str, dict]:
     """What each network costs, without flip test.
 
+    Args:
+        models (dict): pose estimators in eval mode.
+        input_size (tuple): width and height of a crop in pixels.
+
     Returns:
-        dict: ``machine``, ``batch``, ``rounds``, and under ``models`` for each its
-        ``input_size`` (width, height), ``parameters``, ``multiply_adds`` of a crop
-        and ``milliseconds`` of a crop, the median over the rounds, in which the
-        networks take turns.
+        dict: of each its ``parameters``, ``multiply_adds`` of a crop and
+        ``milliseconds`` of a crop, the median of the rounds.
     """
-    costs, networks, images = {}, {}, {}
-    for name, model in models.items():
-        width, height = map(int, model.samples[0]['input_size'])
-        device = next(model.model.parameters()).device
-        networks[name] = Network(model.model)
-        images[name] = torch.randn(TIMING_BATCH, 3, height, width, device=device)
-        costs[name] = dict(
-            input_size=[width, height],
-            parameters=sum(p.numel() for p in model.model.parameters()),
-            multiply_adds=count_multiply_adds(networks[name], images[name][:1]),
-        )
-    calls = {name: partial(networks[name], images[name]) for name in models}
+    device = next(next(iter(models.values())).parameters()).device
+    images = torch.randn(BATCH, 3, *input_size[::-1], device=device)
+    networks = {name: Network(model) for name, model in models.items()}
     with torch.no_grad():
-        times = time_in_turn(calls, TIMING_ROUNDS)
-    for name in models:
-        per_crop = np.median(times[name]) / TIMING_BATCH
-        costs[name]['milliseconds'] = 1000 * float(per_crop)
-    return dict(
-        machine=machine_name(device),
-        batch=TIMING_BATCH,
-        rounds=TIMING_ROUNDS,
-        models=costs,
-    )
+        calls = {name: partial(network, images) for name, network in networks.items()}
+        times = time_in_turn(calls, ROUNDS)
+    return {
+        name: dict(
+            parameters=sum(p.numel() for p in network.parameters()),
+            multiply_adds=count_multiply_adds(network, images[:1]),
+            milliseconds=1000 * float(np.median(times[name])) / BATCH,
+        )
+        for name, network in networks.items()
+    }
 
 
-def machine_name(device: torch.device) -> str:
+def machine_name() -> str:
     """The GPU; or the kind of CPU and the threads torch uses."""
-    if device.type == 'cuda':
-        return torch.cuda.get_device_name(device)
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
     return f'{platform.machine()} CPU, threads: {torch.get_num_threads()}'

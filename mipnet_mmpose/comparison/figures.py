@@ -1,109 +1,72 @@
-"""COCO's figures of a model's results, of all people or some."""
-
-import contextlib
-import io
-from typing import Dict, List, Optional, Sequence, Set
+"""AP by how much people overlap, and where boxes are withheld."""
 
 import numpy as np
 
-from ..evaluation.coco_keypoint_eval import CocoKeypointEval
-from ..evaluation.oks import oks
-from .people import People
-from .tested_model import CompareError, TestedModel
+from ..evaluation.boxes import annotated_boxes, box_iou, box_nms, largest_ious
+from .tested_model import TestedModel
 
-METRICS = {'AP': 'AP', 'AP50': 'AP .5', 'AP75': 'AP .75', 'AR': 'AR'}
+# largest box IoU of a person with another
+OVERLAPS = {
+    'below 0.1': (0, 0.1),
+    '0.1 to 0.5': (0.1, 0.5),
+    '0.5 to 0.75': (0.5, 0.75),
+    'above 0.75': (0.75, np.inf),
+}
+NMS_THRESHOLDS = np.arange(10, 2, -1) / 10  # box IoU; 1 keeps every box
 
-Models = Dict[str, TestedModel]
-Owners = Sequence[Optional[dict]]
 
+def by_overlap(models: dict[str, TestedModel]) -> dict[str, dict]:
+    """Figures of the people of each bin of :data:`OVERLAPS`, in their boxes.
 
-def evaluate(
-    people: People,
-    model: TestedModel,
-    results: List[dict],
-    owners: Owners,
-    ids: Optional[Set] = None,
-    images: Optional[Set] = None,
-) -> Dict[str, Optional[float]]:
-    """COCO's figures of some results, for everybody or a part.
-
-    With ``ids`` all other people become regions to ignore: a pose that matches one
-    of them counts neither way, and one that matches nobody counts as wrong only if
-    the person its box is for has one of the ids, or its box is for nobody.
+    A box is that of the person with whose box it has the largest IoU. The boxes of
+    other bins' people are not given, and these people are regions to ignore.
 
     Args:
-        people (People): of the test set.
-        model (TestedModel): whose metric's settings are used.
-        results (list[dict]): of :meth:`TestedModel.results`.
-        owners (list): of :meth:`People.owners`.
-        ids (set, optional): of the annotations that count.
-        images (set, optional): ids of the images that count.
+        models (dict[str, TestedModel]): tested on the same boxes.
 
     Returns:
-        dict: AP, AP50, AP75, AR; all ``None`` where nobody is sought.
+        dict: of a bin the number of ``people`` and the figures of each model.
     """
-    metric, anns = model.metric, people.coco.anns.values()
-    crowd = [ann.get('iscrowd', 0) for ann in anns]
-    try:
-        if ids is not None:
-            for ann in anns:
-                ann['iscrowd'] = int(ann['id'] not in ids)
-        with contextlib.redirect_stdout(io.StringIO()):
-            evaluation = CocoKeypointEval(
-                people.coco,
-                people.coco.loadRes(results),
-                metric.iou_type,
-                model.sigmas,
-                metric.use_area,
-            )
-            params = evaluation.params
-            params.areaRng = params.areaRng[:1]  # all sizes
-            params.areaRngLbl = params.areaRngLbl[:1]
-            if images is not None:
-                params.imgIds = sorted(images)
-            evaluation.evaluate()
-            if ids is not None:
-                for image in filter(None, evaluation.evalImgs):
-                    own = [owners[results[i - 1]['box']] for i in image['dtIds']]
-                    others = [ann is not None and ann['id'] not in ids for ann in own]
-                    missed = image['dtMatches'] < 0
-                    image['dtIgnore'] |= missed & np.array(others, bool)
-            evaluation.accumulate()
-    finally:
-        for ann, value in zip(anns, crowd):
-            ann['iscrowd'] = value
-    precision = evaluation.eval['precision'][..., 0, -1]  # thresholds, recalls, classes
-    recall = evaluation.eval['recall'][..., 0, -1]
-    if not (recall >= 0).any():
-        return dict.fromkeys(METRICS)
-
-    def mean(values):
-        return float(values[values >= 0].mean())
-
-    return dict(
-        AP=mean(precision),
-        AP50=mean(precision[params.iouThrs == 0.5]),
-        AP75=mean(precision[params.iouThrs == 0.75]),
-        AR=mean(recall),
-    )
+    first = next(iter(models.values()))
+    people = [ann for ann in first.annotations.values() if not ann.get('iscrowd')]
+    images = np.array([ann['image_id'] for ann in people])
+    boxes, ids = annotated_boxes(people), np.array([ann['id'] for ann in people])
+    overlap = largest_ious(images, boxes)
+    of_overlap = []  # of the person of each box, NaN for nobody
+    for image, box in zip(first.images, first.boxes):
+        members = np.flatnonzero(images == image)
+        ious = box_iou(box[None], boxes[members])[0]
+        found = ious.max(initial=0) > 0
+        of_overlap.append(overlap[members[ious.argmax()]] if found else np.nan)
+    of_overlap = np.array(of_overlap)
+    labelled = np.array([any(ann['keypoints'][2::3]) for ann in people])
+    table = {}
+    for name, (low, high) in OVERLAPS.items():
+        among = ids[labelled & (low <= overlap) & (overlap < high)]
+        kept = np.isnan(of_overlap) | (low <= of_overlap) & (of_overlap < high)
+        table[name] = dict(people=len(among))
+        for model in models:
+            table[name][model] = models[model].evaluate(kept, set(among.tolist()))
+    return table
 
 
-def similarity(keypoints: np.ndarray, ann: dict, model: TestedModel) -> np.ndarray:
-    """COCO's OKS of poses (..., K, 2) with an annotated person, (...)."""
-    truth = np.reshape(ann['keypoints'], (-1, 3))
-    area = ann['area'] if model.metric.use_area else np.prod(ann['bbox'][2:]) * 0.53
-    return oks(keypoints, truth[:, :2], area, model.sigmas, truth[:, 2] > 0)
+def fewer_boxes(models: dict[str, TestedModel]) -> list[dict]:
+    """Figures after a stricter and stricter NMS of the boxes.
 
+    Args:
+        models (dict[str, TestedModel]): tested on the same boxes.
 
-def check_figures(figures: dict, models: Models) -> None:
-    """Raise CompareError unless the figures are those of MMPose's test."""
-    if not figures['people']:
-        raise CompareError('the test set has nobody with labelled keypoints')
-    for row, model in models.items():
-        for name, key in METRICS.items():
-            expected = model.figures[f'{model.metric.prefix}/{key}']
-            if abs(figures[row][name] - expected) > 1e-9:
-                raise CompareError(
-                    f'{row}: {name} is {figures[row][name]} here, but {expected} in '
-                    "MMPose's test"
-                )
+    Returns:
+        list[dict]: ``threshold``, number of ``boxes`` left, the figures of each model.
+    """
+    first, points = next(iter(models.values())), []
+    images = np.array(first.images)
+    for threshold in NMS_THRESHOLDS:
+        kept = np.zeros(len(images), bool)
+        for image in set(first.images):
+            rows = np.flatnonzero(images == image)
+            best = box_nms(first.boxes[rows], first.box_scores[rows], threshold)
+            kept[rows[best]] = True
+        point = dict(threshold=float(threshold), boxes=int(kept.sum()))
+        points.append(point | {n: model.evaluate(kept) for n, model in models.items()})
+    return points

@@ -1,146 +1,91 @@
-"""The report in Markdown."""
+"""The page of Markdown and its figure."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Dict, List, Optional
 
-from ..markdown import markdown_table
-from ..whole_files import write_text
-from .figures import METRICS
-from .plots import CURVES
+from ..whole_files import write_text, written_whole
+from .cost import machine_name
+from .tested_model import METRICS
 
-MODELS = ('baseline', 'MIPNet')
+COLORS = dict(baseline='#9a9a9a', MIPNet='#202020')
+OVERLAP = """\
+People by their largest box IoU with another person, in their own boxes; the people of \
+other rows are regions to ignore."""
+BOXES = 'What is left after a stricter and stricter NMS of the boxes.'
 
 
-def write_report(path: Path, report: dict) -> None:
-    """Write a report that refers to the pictures beside it.
+def write_report(folder: Path, test: str, overlap: dict, boxes: list, cost: dict):
+    """Write ``report.md`` and ``report.png``.
 
     Args:
-        path (Path): of the Markdown file.
-        report (dict): ``test`` (``models``, ``ann_file``, ``images``, ``boxes``,
-            ``box_source``), ``tables`` of :func:`tabulate`, ``curves`` of
-            :func:`withhold_boxes`, ``cost`` of :func:`measure_cost` and ``crops`` of
-            :func:`differing_people`.
+        folder (Path): where to.
+        test (str): what was tested, in Markdown.
+        overlap (dict): of :func:`by_overlap`.
+        boxes (list[dict]): of :func:`fewer_boxes`; the first one has all boxes.
+        cost (dict): of :func:`measure_cost`.
     """
-    tables = report['tables']
-    parts = ['# Baseline and MIPNet', _test_set(report)]
-    parts += _all_people(tables['all']['all'])
-    parts += _bins('By overlap', 'box IoU', OVERLAP, tables['overlap'], 'overlap.png')
-    parts += _bins(
-        'By crowding', 'crowd index', CROWDING, tables['crowding'], 'crowding.png'
-    )
-    parts += _fewer_boxes(report['curves'])
-    parts += _cost(report['cost'])
-    if report['crops']:
-        parts += [
-            '## Where they differ most',
-            CROPS,
-            '![crops side by side](crops.png)',
-        ]
-    write_text(path, '\n\n'.join(parts) + '\n')
-
-
-ALL_PEOPLE = """\
-The first two rows are what `tools/test.py` of MMPose prints. The last one is an upper \
-bound for one pose per box: that of the λ whose pose is most like the box's person. \
-MIPNet itself may give a box several people."""
-OVERLAP = """\
-People by their largest box IoU with another person; in each bin the others are \
-regions to ignore."""
-CROWDING = "Images by CrowdPose's crowd index."
-CROPS = """\
-One crop of an image. The person meant is green in the truth; the figures are the OKS \
-of the pose most like it, baseline → MIPNet."""
-
-
-def _test_set(report: dict) -> str:
-    test = report['test']
-    lines = [
-        f'- {name}: `{used["config"]}`, `{used["checkpoint"]}`'
-        for name, used in test['models'].items()
+    with written_whole(folder / 'report.png') as part:
+        _draw(part, overlap, boxes)
+    columns = [f'{name} {metric}' for metric in METRICS for name in COLORS]
+    everybody = [(name, *_percents(boxes[0], [name])) for name in COLORS]
+    bins = [(name, row['people'], *_percents(row)) for name, row in overlap.items()]
+    points = [(p['threshold'], p['boxes'], *_percents(p)) for p in boxes]
+    least = cost['baseline']['milliseconds']
+    costs = [
+        (
+            name,
+            f'{values["parameters"] / 1e6:.2f} M',
+            f'{values["multiply_adds"] / 1e9:.2f} G',
+            f'{values["milliseconds"]:.1f} ms',
+            f'{values["milliseconds"] / least:.2f}',
+        )
+        for name, values in cost.items()
     ]
-    people = report['tables']['all']['all']['people']
-    lines += [
-        f'- test set: `{test["ann_file"]}`, {test["images"]} images, {people} people',
-        f'- boxes: {test["boxes"]}, {test["box_source"]}',
+    header = ['network', 'parameters', 'multiply-adds', 'time of a crop', 'time ratio']
+    parts = [
+        f'# Baseline and MIPNet\n\n{test}',
+        markdown_table(['everybody', *METRICS], everybody),
+        '![AP by overlap, and with fewer boxes](report.png)',
+        f'## By overlap\n\n{OVERLAP}',
+        markdown_table(['box IoU', 'people', *columns], bins),
+        f'## Fewer boxes\n\n{BOXES}',
+        markdown_table(['IoU of box NMS', 'boxes', *columns], points),
+        f'## Cost\n\nWithout flip test, on {machine_name()}, in turn.',
+        markdown_table(header, costs),
     ]
-    return '\n'.join(lines)
+    write_text(folder / 'report.md', '\n\n'.join(parts) + '\n')
 
 
-def _all_people(figures: dict) -> List[str]:
-    rows = [
-        [name, *(_percent(row[metric]) for metric in METRICS)]
-        for name, row in figures.items()
-        if name != 'people'
-    ]
-    return ['## All people', markdown_table(['model', *METRICS], rows), ALL_PEOPLE]
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """The first column to the left, the others to the right."""
+    rules = ['---', *['---:'] * (len(header) - 1)]
+    cells = (map(str, row) for row in (header, rules, *rows))
+    return '\n'.join(f'| {" | ".join(row)} |' for row in cells)
 
 
-def _bins(
-    title: str, column: str, text: str, table: Dict[str, dict], picture: str
-) -> List[str]:
-    """Both models side by side, then AP of each λ."""
-    names = [name for name in next(iter(table.values())) if name != 'people']
-    header = [column, 'people']
-    both = [f'{name} {metric}' for metric in METRICS for name in MODELS]
-    rows, alone = [], []
-    for name, row in table.items():
-        start = [name, row['people']]
-        figures = [
-            _percent(row[model][metric]) for metric in METRICS for model in MODELS
-        ]
-        rows.append(start + figures)
-        alone.append(start + [_percent(row[model]['AP']) for model in names])
-    return [
-        f'## {title}',
-        text,
-        f'![{title}]({picture})',
-        markdown_table(header + both, rows),
-        'AP of each λ:',
-        markdown_table(header + names, alone),
-    ]
+def _percents(figures: dict, names=tuple(COLORS)) -> list[str]:
+    values = [figures[name][metric] for metric in METRICS for name in names]
+    return ['–' if value is None else f'{100 * value:.1f}' for value in values]
 
 
-def _fewer_boxes(curves: Dict[str, List[dict]]) -> List[str]:
-    parts = ['## Fewer boxes', '![AP and AR with fewer boxes](boxes.png)']
-    if 'score' not in curves:
-        parts.append('All boxes have the same score: there is no score curve.')
-    for kind, label in CURVES.items():
-        if kind in curves:
-            header = [label.split(' (')[0], 'boxes']
-            header += [f'{name} {metric}' for metric in ('AP', 'AR') for name in MODELS]
-            rows = [
-                [f'{point["threshold"]:g}', point['boxes']]
-                + [
-                    _percent(point[n][metric])
-                    for metric in ('AP', 'AR')
-                    for n in MODELS
-                ]
-                for point in curves[kind]
-            ]
-            parts.append(markdown_table(header, rows))
-    return parts
+def _draw(path: Path, overlap: dict, boxes: list[dict]) -> None:
+    """Bars of AP by overlap beside the curve of AP with fewer boxes."""
+    from matplotlib.figure import Figure
 
-
-def _cost(cost: dict) -> List[str]:
-    columns = {'parameters': (1e6, 'M'), 'multiply_adds': (1e9, 'G')}
-    columns['milliseconds'] = (1, 'ms')
-    base = cost['models']['baseline']
-    rows, sizes = [], []
-    for name, values in cost['models'].items():
-        row = [name]
-        for key, (scale, unit) in columns.items():
-            ratio = '' if values is base else f' ({values[key] / base[key]:.3f} ×)'
-            row.append(f'{values[key] / scale:.2f} {unit}{ratio}')
-        rows.append(row)
-        sizes.append('×'.join(map(str, values['input_size'])))
-    text = (
-        f'Crops of {" and ".join(dict.fromkeys(sizes))}; the networks alone, in turn, '
-        f'{cost["batch"]} crops at a time, median of {cost["rounds"]} runs '
-        f'({cost["machine"]}).'
-    )
-    header = ['model', 'parameters', 'multiply-adds', 'a crop']
-    return ['## Cost', markdown_table(header, rows), text]
-
-
-def _percent(value: Optional[float]) -> str:
-    return '–' if value is None else f'{100 * value:.1f}'
+    figure = Figure(figsize=(9, 3.4), layout='constrained')
+    bars, curve = figure.subplots(1, 2)
+    rows = {name: row for name, row in overlap.items() if row['people']}
+    for i, (name, color) in enumerate(COLORS.items()):
+        places = [place + 0.4 * i - 0.2 for place in range(len(rows))]
+        heights = [100 * row[name]['AP'] for row in rows.values()]
+        drawn = bars.bar(places, heights, 0.36, label=name, color=color)
+        bars.bar_label(drawn, fmt='%.1f', fontsize=8)
+        thresholds = [point['threshold'] for point in boxes]
+        values = [100 * point[name]['AP'] for point in boxes]
+        curve.plot(thresholds, values, marker='o', color=color)
+    bars.set_xticks(range(len(rows)), list(rows), fontsize=8)
+    bars.set(xlabel='box IoU with another person', ylabel='AP')
+    curve.set(xlabel='IoU of box NMS', ylabel='AP', ylim=(0, None))
+    curve.invert_xaxis()
+    figure.legend(loc='outside upper center', ncols=2)
+    figure.savefig(path, dpi=110)
