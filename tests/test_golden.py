@@ -13,10 +13,9 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-# largest difference in a heatmap, of its largest value: 2.5e-6 as measured on two kinds
-# of processor, and a margin
-LARGEST = 4e-6
-MODELS_OF_THE_AUTHORS = ['hrnet_w8', 'hrnet_w32', 'hrnet_w48', 'resnet50']
+# largest difference in a heatmap that is allowed, of its largest value: twice what was
+# measured, but for hrnet_w32, where another kind of processor gives 2.5e-6
+LARGEST = dict(hrnet_w8=2e-6, hrnet_w32=3e-6, hrnet_w48=2e-6, resnet50=4.6e-6)
 
 
 def rename(key):
@@ -99,7 +98,7 @@ def build(golden_dir, model):
     return net, weights
 
 
-@pytest.mark.parametrize('model', MODELS_OF_THE_AUTHORS)
+@pytest.mark.parametrize('model', LARGEST)
 def test_both_lambdas_equal_the_authors_network(golden_dir, model):
     net, weights = build(golden_dir, model)
     expected = np.load(golden_dir / f'{model}.outputs.npz')
@@ -111,7 +110,7 @@ def test_both_lambdas_equal_the_authors_network(golden_dir, model):
         difference = np.abs(heatmaps[i::2].numpy() - expected[name]).max()
         difference /= np.abs(expected[name]).max()
         print(f'{model}, {name}: {difference:.1e} of the largest value')
-        assert difference <= LARGEST
+        assert difference <= LARGEST[model]
 
 
 def made_up_targets(seed, batch):
