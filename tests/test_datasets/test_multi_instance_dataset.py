@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import Compose
 from mmpose.registry import DATASETS
-from torch.utils.data import DataLoader
 
 from ..conftest import (
     CODEC,
@@ -126,41 +125,12 @@ def test_sibling_needs_four_labelled_keypoints_in_the_crop(coco_folder, labelled
     assert order.tolist() == [[0, int(kept)]]
 
 
-def test_loader_workers_give_what_the_main_process_gives(coco_folder):
-    people = [person(i, i // 3, 10 + 8 * (i % 3), 10, 60, 90) for i in range(9)]
-    dataset = build(coco_folder(people), train_pipeline(augment=False))
-    batches = [
-        [s for batch in DataLoader(dataset, 2, num_workers=n, collate_fn=pseudo_collate)
-         for s in batch['data_samples']]
-        for n in (0, 2)
-    ]  # fmt: skip
-    for ours, theirs in zip(*batches):
-        assert torch.equal(ours.gt_fields.heatmaps, theirs.gt_fields.heatmaps)
-
-
 def test_test_datasets_pass_through(coco_folder):
     folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
     stock = coco_dataset_config(folder, val_pipeline(), test_mode=True)
     ours = DATASETS.build(dict(type='MultiInstanceDataset', dataset=stock))
     assert len(ours) == 1 and ours.metainfo['dataset_name'] == 'coco'
     assert 'target_instances' not in ours[0]['data_samples'].gt_instances
-
-
-def test_combined_datasets_keep_their_images_apart(coco_folder, tmp_path):
-    folder = coco_folder([person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)])
-    stock = coco_dataset_config(folder, [dict(type='LoadImage')])
-    cfg = dict(
-        type='CombinedDataset',
-        metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
-        datasets=[stock, stock],
-        pipeline=train_pipeline(augment=False)[1:],
-    )
-    dataset = DATASETS.build(dict(type='MultiInstanceDataset', dataset=cfg))
-    dataset.full_init()
-    assert len(dataset) == 4
-    for index in range(4):
-        instances = dataset[index]['data_samples'].gt_instances
-        assert instances.target_instances.tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize('combined', [False, True])

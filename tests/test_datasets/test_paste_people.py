@@ -202,16 +202,6 @@ def test_siblings_stay_ordered_by_the_distance_of_their_boxes(coco_folder):
     assert pasted > 3
 
 
-def test_half_of_the_samples_by_default(crowd):
-    dataset = build(crowd, prob=0.5, min_visible=0)
-    np.random.seed(0)
-    pasted = [
-        dataset[i % 6]['data_samples'].gt_instances.target_instances[0, 1].item()
-        for i in range(80)
-    ]
-    assert 25 < sum(pasted) < 55
-
-
 def test_donors_come_from_the_dataset_beside_it(crowd):
     masks = coco_dataset_config(crowd, train_pipeline(augment=False))
     none = dict(masks, indices=[0])
@@ -249,10 +239,10 @@ NO_MASK = {
 
 
 @pytest.mark.parametrize('segmentation', NO_MASK.values(), ids=NO_MASK)
-def test_who_has_no_mask_of_the_box_is_nobodys_donor(crowd, segmentation, capsys):
+def test_who_has_no_mask_of_the_box_is_nobodys_donor(crowd, segmentation):
     change(crowd, lambda a: a['id'] % 2 and a.update(segmentation=segmentation))
     dataset = build(crowd, switch_prob=1, min_visible=0.1)
-    assert '3 of 6 persons' in capsys.readouterr().out
+    assert len(dataset.dataset.pipeline.transforms[1].donors) == 3
     pasted = 0
     for own, results in pasted_samples(dataset):
         if results['id'] != own['id']:
@@ -272,7 +262,7 @@ def test_an_image_of_another_size_than_its_mask_is_not_pasted(crowd):
         cv2.imwrite(str(crowd / f'{i:06d}.png'), np.zeros((320, 240, 3), np.uint8))
     dataset = build(crowd, iou=(0, 1), min_visible=0)
     for own, results in pasted_samples(dataset):
-        if results['id'] != 1 and own['id'] != 1:  # a polygon fits in any image
+        if own['id'] == 1:  # a polygon, of nobody else, is of any size
             assert np.array_equal(own['img'], results['img'])
 
 
@@ -316,7 +306,8 @@ def test_a_third_person_stays_in_sight(coco_folder):
     folder = coco_folder(people, size=SIZE)
     least = {}
     for share in (0, 0.6):
-        dataset = build(folder, behind_prob=0, switch_prob=0, min_visible=share)
+        settings = dict(iou=(0.2, 0.9), behind_prob=0, switch_prob=0)
+        dataset = build(folder, min_visible=share, **settings)
         seen = []
         for own, results in pasted_samples(dataset, 200):
             if own['id'] == 1 and len(results['siblings']['keypoints']) == 2:
