@@ -9,8 +9,37 @@ import argparse
 import json
 import sys
 
-import cv2
-import numpy as np
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        prog='mipnet run_onnx',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('model', metavar='MODEL', help='.onnx')
+    parser.add_argument('image', metavar='IMAGE')
+    parser.add_argument(
+        '--bbox',
+        type=float,
+        nargs=4,
+        action='append',
+        metavar=('L', 'T', 'R', 'B'),
+        help='left, top, right, bottom in pixels; once or more (default: all)',
+    )
+    parser.add_argument('--lambdas', type=float, nargs='+', metavar='λ')
+    parser.add_argument('--draw', metavar='OUT', help='picture to write')
+    args = parser.parse_args()
+    for left, top, right, bottom in args.bbox or ():
+        if left >= right or top >= bottom:
+            parser.error('--bbox is left, top, right, bottom')
+    return args
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before what takes a second to import
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
 
 COLORS = [(40, 160, 255), (255, 140, 20), (80, 220, 60), (200, 60, 230)]  # of λ = 0 ...
 
@@ -169,31 +198,11 @@ def draw(image, keypoints, scores, lambdas, skeleton, threshold=0.3):
     return image
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        prog='mipnet run_onnx',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('model', metavar='MODEL', help='.onnx')
-    parser.add_argument('image', metavar='IMAGE')
-    parser.add_argument(
-        '--bbox',
-        type=float,
-        nargs=4,
-        action='append',
-        metavar=('L', 'T', 'R', 'B'),
-        help='left, top, right, bottom in pixels; once or more (default: all)',
-    )
-    parser.add_argument('--lambdas', type=float, nargs='+', metavar='λ')
-    parser.add_argument('--draw', metavar='OUT', help='picture to write')
-    args = parser.parse_args()
+def main(args):
     image = cv2.imread(args.image)
     if image is None:
         sys.exit(f'error: {args.image} cannot be read as an image')
     boxes = args.bbox or [[0, 0, image.shape[1], image.shape[0]]]
-    if any(left >= right or top >= bottom for left, top, right, bottom in boxes):
-        parser.error('--bbox is left, top, right, bottom')
     try:
         model = PoseModel(args.model)
         keypoints, scores = model(image, boxes, args.lambdas)
@@ -210,4 +219,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    main(ARGS)
