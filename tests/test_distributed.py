@@ -73,7 +73,7 @@ def folder(coco_folder):
     # mmengine's launcher chooses a GPU before anything else. At exit it leaves the
     # process group open, and so does DistributedDataParallel where it is closed: a
     # thread of gloo that is about to free its last tensor then needs the interpreter,
-    # and aborts the process where that has ended (see docs/distributed.md)
+    # and aborts the process where that has ended (see docs/several_gpus.md)
     (folder / 'cpu_processes.py').write_text(
         'import atexit\n'
         'import time\n'

@@ -1,4 +1,4 @@
-"""Every change to other packages; docs/reliability.md lists them.
+"""Every change to other packages; docs/several_gpus.md lists them.
 
 They keep stock MMPose working on today's Python packages, and with what we add.
 ``MIPNET_COMPAT=0`` switches all off.
