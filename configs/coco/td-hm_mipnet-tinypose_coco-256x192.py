@@ -70,5 +70,6 @@ val_evaluator = dict(
     _delete_=True,
     type='MultiInstanceCocoMetric',
     ann_file=_base_.val_evaluator.ann_file,
+    nms_thr=0.7,  # the best of 0.6 to 0.9 on pasted pairs held out; AP else is the same
 )
 test_evaluator = val_evaluator
