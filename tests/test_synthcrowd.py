@@ -258,6 +258,7 @@ def test_an_end_in_between_leaves_no_process_behind(tmp_path, interrupt):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while process.poll() is None and not list(tmp_path.glob('images/*')):
         time.sleep(0.05)

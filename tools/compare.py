@@ -30,15 +30,13 @@ def parse_args(argv=None):
     add('--data', type=Path, metavar='FOLDER', help=data)
     boxes = "detections (COCO's results format) in place of the boxes of the configs"
     add('--boxes', type=Path, metavar='FILE', help=boxes)
-    changes = 'settings of both configs to change'
-    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help=changes)
     add('-o', '--out', type=Path, required=True, metavar='DIR', help='for the report')
     return parser.parse_args(argv)
 
 
 def load_config(config, args):
-    """A config with the test set and the settings of the arguments."""
-    from mmengine.config import Config, DictAction
+    """A config with the test set of the arguments."""
+    from mmengine.config import Config
 
     from mipnet_mmpose.mmpose_files import find_config
 
@@ -48,13 +46,9 @@ def load_config(config, args):
         file, images = args.data / 'annotations.json', args.data / 'images'
         dataset.update(data_root='', ann_file=str(file), bbox_file=None)
         dataset.update(data_prefix=dict(img=f'{images}/'))
-        first = evaluator if isinstance(evaluator, dict) else evaluator[0]
-        first['ann_file'] = str(file)
+        (evaluator if 'type' in evaluator else evaluator[0])['ann_file'] = str(file)
     if args.boxes:
         dataset['bbox_file'] = str(args.boxes)
-    parser = argparse.ArgumentParser()
-    parser.add_argument('changes', nargs='*', action=DictAction)
-    cfg.merge_from_dict(parser.parse_args(args.cfg_options).changes or {})
     return cfg
 
 
@@ -76,8 +70,7 @@ def run(args):
         boxes=comparison.fewer_boxes(models),
         cost=comparison.measure_cost(networks, mipnet.input_size),
     )
-    text = json.dumps(report, indent=1, ensure_ascii=False)
-    (args.out / 'report.json').write_text(text + '\n', encoding='utf-8')
+    (args.out / 'report.json').write_text(json.dumps(report, indent=1))
     test += f'- {len(set(mipnet.images))} images, {len(mipnet.boxes)} boxes'
     comparison.write_report(args.out, test, **report)
     print(args.out / 'report.md')

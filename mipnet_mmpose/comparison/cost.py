@@ -1,6 +1,5 @@
 """Parameters, multiply-adds and time of networks."""
 
-import platform
 import time
 from collections.abc import Callable
 from functools import partial
@@ -56,27 +55,22 @@ def measure_cost(models: dict[str, nn.Module], input_size: tuple) -> dict[str, d
         input_size (tuple): width and height of a crop in pixels.
 
     Returns:
-        dict: of each its ``parameters``, ``multiply_adds`` of a crop and
-        ``milliseconds`` of a crop, the median of the rounds.
+        dict: of each its ``parameters``, ``multiply-adds`` and ``time`` of a crop in
+        seconds, the median of the rounds, and its ``time ratio`` to the first one's.
     """
     device = next(next(iter(models.values())).parameters()).device
     images = torch.randn(BATCH, 3, *input_size[::-1], device=device)
     networks = {name: Network(model) for name, model in models.items()}
+    calls = {name: partial(network, images) for name, network in networks.items()}
     with torch.no_grad():
-        calls = {name: partial(network, images) for name, network in networks.items()}
         times = time_in_turn(calls, ROUNDS)
+    first = next(iter(times.values()))
     return {
-        name: dict(
-            parameters=sum(p.numel() for p in network.parameters()),
-            multiply_adds=count_multiply_adds(network, images[:1]),
-            milliseconds=1000 * float(np.median(times[name])) / BATCH,
-        )
+        name: {
+            'parameters': sum(p.numel() for p in network.parameters()),
+            'multiply-adds': count_multiply_adds(network, images[:1]),
+            'time': float(np.median(times[name])) / BATCH,
+            'time ratio': float(np.median(times[name] / first)),
+        }
         for name, network in networks.items()
     }
-
-
-def machine_name() -> str:
-    """The GPU; or the kind of CPU and the threads torch uses."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f'{platform.machine()} CPU, threads: {torch.get_num_threads()}'

@@ -21,9 +21,6 @@ def by_overlap(models: dict[str, TestedModel]) -> dict[str, dict]:
     A box is that of the person with whose box it has the largest IoU. The boxes of
     other bins' people are not given, and these people are regions to ignore.
 
-    Args:
-        models (dict[str, TestedModel]): tested on the same boxes.
-
     Returns:
         dict: of a bin the number of ``people`` and the figures of each model.
     """
@@ -51,14 +48,7 @@ def by_overlap(models: dict[str, TestedModel]) -> dict[str, dict]:
 
 
 def fewer_boxes(models: dict[str, TestedModel]) -> list[dict]:
-    """Figures after a stricter and stricter NMS of the boxes.
-
-    Args:
-        models (dict[str, TestedModel]): tested on the same boxes.
-
-    Returns:
-        list[dict]: ``threshold``, number of ``boxes`` left, the figures of each model.
-    """
+    """``threshold`` of a box NMS, ``boxes`` left, and the figures of each model."""
     first, points = next(iter(models.values())), []
     images = np.array(first.images)
     for threshold in NMS_THRESHOLDS:

@@ -22,13 +22,11 @@ class TestedModel:
         folder (Path): for the log.
 
     Attributes:
-        figures (dict): what MMPose's ``tools/test.py`` prints.
         model (nn.Module): in eval mode.
         input_size (tuple): width and height of a crop in pixels.
         annotations (dict): id → annotation of the test set.
-        images (list): image id of each of the B boxes.
-        boxes (np.ndarray): left, top, right, bottom in pixels, (B, 4).
-        box_scores (np.ndarray): (B, ).
+        images (list): image ids of the B boxes; with ``boxes`` (B, 4), which are left,
+            top, right, bottom in pixels, and ``box_scores`` (B, ).
 
     Raises:
         ValueError: where weights are missing or the metric is of another kind.
@@ -50,9 +48,9 @@ class TestedModel:
             return compute(results)
 
         metric.compute_metrics = keep
-        self.figures = runner.test()
+        runner.test()
         metric.compute_metrics = compute
-        metric.gt_converter = None  # the annotations are converted
+        metric.gt_converter, metric.per_lambda = None, False  # converted; of N poses
         sample = runner.test_dataloader.dataset[0]['data_samples']
         self.input_size = tuple(map(int, sample.metainfo['input_size']))
         self.model = runner.model.eval()
@@ -77,8 +75,9 @@ class TestedModel:
             dict: ``AP``, ``AP50`` and ``AR``; ``None`` where nobody is looked for.
         """
         boxes = range(len(self.images)) if kept is None else np.flatnonzero(kept)
-        if not len(boxes):
-            return dict.fromkeys(METRICS, 0.0)
+        nobody = among is not None and not among
+        if nobody or not len(boxes):
+            return dict.fromkeys(METRICS, None if nobody else 0.0)
         everybody = self.annotations.values()
         crowd = [ann.get('iscrowd', 0) for ann in everybody]
         try:
@@ -89,5 +88,4 @@ class TestedModel:
         finally:
             for ann, value in zip(everybody, crowd):
                 ann['iscrowd'] = value
-        values = {name: found[key] for name, key in METRICS.items()}
-        return {name: None if v < 0 else float(v) for name, v in values.items()}
+        return {name: float(found[key]) for name, key in METRICS.items()}

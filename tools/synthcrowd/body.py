@@ -6,7 +6,6 @@ body frame, so rest-pose coordinates serve as texture coordinates of the clothes
 """
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Tuple
 
 import numpy as np
 
@@ -98,7 +97,7 @@ class Person:
     female: bool
     head_scale: float
     leg_scale: float
-    pose: Dict[str, Tuple[float, ...]]
+    pose: dict[str, tuple[float, ...]]
     yaw: float
     outfit: Outfit
 
@@ -112,13 +111,13 @@ class Solids:
     ``clip[:3] @ p > clip[3]`` is cut away.
     """
 
-    bone: List[int] = field(default_factory=list)
-    start: List[Tuple] = field(default_factory=list)
-    end: List[Tuple] = field(default_factory=list)
-    radius: List[Tuple] = field(default_factory=list)
-    squash: List[Tuple] = field(default_factory=list)
-    material: List[int] = field(default_factory=list)
-    clip: List[Tuple] = field(default_factory=list)
+    bone: list[int] = field(default_factory=list)
+    start: list[tuple] = field(default_factory=list)
+    end: list[tuple] = field(default_factory=list)
+    radius: list[tuple] = field(default_factory=list)
+    squash: list[tuple] = field(default_factory=list)
+    material: list[int] = field(default_factory=list)
+    clip: list[tuple] = field(default_factory=list)
 
     def add(self, bone, material, start, end, radius, squash=(1, 1, 1), clip=None):
         """Append one part; ``radius`` is one number or one per end."""

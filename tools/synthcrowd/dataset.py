@@ -1,5 +1,6 @@
 """A data set of synthetic crowds on disk, in COCO's format."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -133,7 +134,6 @@ def _make(job):
 
 
 def _start_worker():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports Ctrl-C
     end_with_parent()
     cv2.setNumThreads(1)
 
@@ -159,8 +159,17 @@ def _results(jobs, workers):
         return
     context = multiprocessing.get_context('spawn')
     # Unlike multiprocessing.Pool it raises, and does not hang, when a worker dies.
-    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
-        yield from pool.map(_make, jobs, chunksize=4)
+    pool = ProcessPoolExecutor(workers, context, _start_worker)
+    try:
+        # workers are born without Ctrl-C, which is the parent's to report
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            results = pool.map(_make, jobs, chunksize=4)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        yield from results
+    finally:  # nobody waits for the pictures that are not begun
+        pool.shutdown(cancel_futures=True)
 
 
 def _progress(results, total):
@@ -290,18 +299,19 @@ def generate(
     results = _results(jobs, min(workers, images))
     coco = dict(info=info, images=[], annotations=[], categories=[_category()])
     detections, fronts = [], []
-    for entry, annotations, found, front in (
-        _progress(results, images) if progress else results
-    ):
-        coco['images'].append(entry)
-        link = dict(image_id=entry['id'], category_id=1)
-        for annotation in annotations:
-            number = len(coco['annotations']) + 1
-            coco['annotations'].append(
-                dict(id=number, image_id=entry['id'], **annotation)
-            )
-        detections += [dict(link, **d) for d in found]
-        fronts += [dict(link, **d) for d in front]
+    with contextlib.closing(results):
+        for entry, annotations, found, front in (
+            _progress(results, images) if progress else results
+        ):
+            coco['images'].append(entry)
+            link = dict(image_id=entry['id'], category_id=1)
+            for annotation in annotations:
+                number = len(coco['annotations']) + 1
+                coco['annotations'].append(
+                    dict(id=number, image_id=entry['id'], **annotation)
+                )
+            detections += [dict(link, **d) for d in found]
+            fronts += [dict(link, **d) for d in front]
     for name, table in zip(_TABLES, (detections, fronts, coco)):
         _write(os.path.join(out_dir, name), (json.dumps(table) + '\n').encode())
     os.remove(marker)

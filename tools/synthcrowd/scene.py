@@ -1,7 +1,6 @@
 """One picture of a crowd: who stands where, what is seen, how it is annotated."""
 
 from dataclasses import dataclass
-from typing import List
 
 import cv2
 import numpy as np
@@ -34,9 +33,9 @@ _NEAR_JOINT = {
 class Layout:
     """People placed in one picture, in supersampled pixels."""
 
-    people: List[body.Person]
-    figures: List[render.Projected]
-    grounds: List[np.ndarray]
+    people: list[body.Person]
+    figures: list[render.Projected]
+    grounds: list[np.ndarray]
     camera: np.ndarray
 
 
@@ -48,8 +47,8 @@ class View:
     part: np.ndarray
     along: np.ndarray
     owner: np.ndarray
-    whole: List[np.ndarray]
-    seen: List[np.ndarray]
+    whole: list[np.ndarray]
+    seen: list[np.ndarray]
     boxes: np.ndarray
     visible: np.ndarray
     ious: np.ndarray
