@@ -130,7 +130,7 @@ class PairMaker:
             indices = self.flip_indices.get(donor['category_id'])
             cutout = Cutout(_sample(donor, indices), flip and indices is not None)
             placed = cutout.place(factor, corner, shape)
-            if placed is None:
+            if placed is None or placed.person['num_keypoints'] < self.min_keypoints:
                 continue
             behind = self.rng.random() < 0.5
             masks = np.zeros((2, *shape), bool)

@@ -59,9 +59,10 @@ def test_pairs_overlap_and_stay_in_sight_as_asked(photographs, monkeypatch):
         hidden, front = sorted(pair, key=lambda a: a['in_front'])
         assert front['visible_fraction'] == 1 and hidden['visible_fraction'] >= 0.5
         assert boxes[i]['bbox'] == front['bbox']
-        # nobody is lost: hidden keypoints keep their place and are labelled as such
-        assert hidden['num_keypoints'] == front['num_keypoints'] == 17
-        assert set(front['keypoints'][2::3]) == {2}
+        # hidden keypoints keep their place; those beside the donor's mask are no more
+        numbers = sorted([hidden['num_keypoints'], front['num_keypoints']])
+        assert numbers[1] == 17 and numbers[0] >= 8
+        assert set(front['keypoints'][2::3]) <= {0, 2}
         file = photographs / 'pairs' / 'images' / image['file_name']
         assert cv2.imread(str(file)).shape == (SIZE[1], SIZE[0], 3)
     assert any(1 in a['keypoints'][2::3] for a in data['annotations'])
@@ -117,9 +118,10 @@ def test_other_categories_and_no_names(photographs, monkeypatch, function):
         original = json.loads((photographs / 'annotations.json').read_text())
         truths = {a['image_id']: a['keypoints'] for a in original['annotations']}
         for annotation in data['annotations']:
-            found = np.reshape(annotation['keypoints'], (17, 3))[:, 0]
-            truth = np.reshape(truths[annotation['source_image_id']], (17, 3))[:, 0]
-            assert np.corrcoef(found, truth)[0, 1] > 0.99
+            found = np.reshape(annotation['keypoints'], (17, 3))
+            truth = np.reshape(truths[annotation['source_image_id']], (17, 3))
+            seen = found[:, 2] > 0
+            assert np.corrcoef(found[seen, 0], truth[seen, 0])[0, 1] > 0.99
 
 
 def test_photographs_outside_of_the_folder_are_not_read(photographs, monkeypatch):
