@@ -53,6 +53,12 @@ def golden_dir():
 
 
 @pytest.fixture
+def weights_dir():
+    """Small networks trained on COCO."""
+    return _shared('MIPNET_WEIGHTS', 'weights')
+
+
+@pytest.fixture
 def real_data():
     """Pieces of public datasets with photographs."""
     return _shared('MIPNET_REAL_DATA', 'data/real')

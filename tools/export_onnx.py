@@ -136,7 +136,7 @@ def describe(model, network):
     normalises, presence = preprocessor._enable_normalize, model.head.presence
     shown = model.test_cfg.get('output_keypoint_indices')
     shown = range(meta['num_keypoints']) if shown is None else shown
-    evidence = [1, 0, 0, 0] if presence is None else presence.evidence.tolist()
+    evidence = [] if presence is None else presence.evidence.tolist()
     return dict(
         input_size=affine['input_size'],
         padding=transforms.get('GetBBoxCenterScale', {}).get('padding', 1.25),

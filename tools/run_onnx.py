@@ -116,11 +116,11 @@ class PoseModel:
     def presence(self, logits, keypoints, scores, lambdas):
         """Whether there is such a person (B, L, 1), as Presence.predict has it."""
         first = [lambdas.argmin()]
-        ratio = scores.mean(-1) / np.maximum(scores[:, first].mean(-1), 1e-6)
+        means = scores.mean(-1)
         square = ((keypoints - keypoints[:, first]) ** 2).sum(-1)
         area = self.size.prod() / 1.25**2  # of a box whose sides are a 1.25th
         alike = np.exp(-square / (8 * 0.067**2 * area)).mean(-1)
-        told = [logits, ratio.clip(0, 2), alike, np.ones_like(ratio)]
+        told = np.broadcast_arrays(logits, means, means[:, first], alike, 1)
         logits = np.tensordot(self.meta['presence_evidence'], told, 1)
         return np.where(lambdas > 0, 1 / (1 + np.exp(-logits)), 1)[..., None]
 

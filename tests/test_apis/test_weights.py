@@ -9,17 +9,21 @@ import torch
 
 from mipnet_mmpose import MIPNetInferencer, estimate_poses, load_model
 from mipnet_mmpose.apis.pose_model import POSE, WEIGHTS, person_detector
+from mipnet_mmpose.mmpose_files import find_config
+
+# isort: split
+from mmpose.apis import init_model
 
 from ..conftest import REPO
 
 SHA256 = {
+    'mipnet_tinypose_256x192.pth': (
+        '56b5dc7de5ff6603d5710f38f1506351bf1d810ef6487826dc0a43c6d2aa2704'
+    ),
     'rtmdet_nano_person.pth': (
         '38eef72a932ef32f22cc57fc277622a84586cc4bc0620d26678f410fa0affbc8'
     ),
 }
-needs_pose_weights = pytest.mark.skipif(
-    not (WEIGHTS / 'mipnet_tinypose_256x192.pth').exists(), reason='no weights yet'
-)
 
 
 def test_weights_are_those_that_were_measured():
@@ -28,7 +32,7 @@ def test_weights_are_those_that_were_measured():
         for path in WEIGHTS.glob('*.pth')
     }
     assert sums == SHA256
-    assert sum(path.stat().st_size for path in WEIGHTS.glob('*.pth')) < 7e6
+    assert sum(path.stat().st_size for path in WEIGHTS.glob('*.pth')) < 8e6
     notice = (WEIGHTS / 'NOTICE.md').read_text()
     assert all(name in notice and 'Apache-2.0' in notice for name in sums)
 
@@ -39,34 +43,25 @@ def test_weights_are_finite_and_load_without_pickled_code():
         assert all(value.isfinite().all() for value in state.values())
 
 
-@pytest.fixture(scope='module')
-def photographs():
-    folder = next((f for f in PHOTOS if (f / 'baseball.jpg').is_file()), None)
-    if folder is None:
-        pytest.skip('the photographs are not here')
-    return folder
-
-
-PHOTOS = [REPO / 'docs' / 'photos', REPO / 'demo', REPO.parent / 'shared' / 'photos']
+BASEBALL = REPO / 'docs' / 'baseball.jpg'
 
 
 @pytest.mark.slow
-def test_the_detector_finds_the_people(photographs, pose_files):
+def test_the_detector_finds_the_people(pose_files):
     """Batter, catcher and umpire; boxes of COCO's annotations."""
     config, weights = person_detector()
     inferencer = MIPNetInferencer(
         *pose_files, device='cpu', det_model=config, det_weights=weights
     )
-    boxes = inferencer.detect(cv2.imread(str(photographs / 'baseball.jpg')))
+    boxes = inferencer.detect(cv2.imread(str(BASEBALL)))
     people = [[178, 175, 350, 387], [535, 229, 640, 399], [431, 263, 562, 399]]
     np.testing.assert_allclose(boxes[:, :4], people, atol=15)
 
 
-@needs_pose_weights
 @pytest.mark.slow
-def test_nothing_given(photographs, tmp_path):
+def test_nothing_given(tmp_path):
     """Every person has a pose in the box; the plain function gives the same."""
-    path = str(photographs / 'baseball.jpg')
+    path = str(BASEBALL)
     inferencer = MIPNetInferencer(device='cpu')
     (result,) = inferencer(path, out_dir=str(tmp_path))
     people = result['predictions'][0]
@@ -77,3 +72,19 @@ def test_nothing_given(photographs, tmp_path):
     keypoints = [person['keypoints'] for person in people]
     np.testing.assert_allclose(plain['keypoints'], keypoints, atol=1e-3)
     assert POSE[1].endswith('mipnet_tinypose_256x192.pth')
+
+
+def test_lambda_0_is_pp_tinypose_to_the_last_digit(weights_dir):
+    """The stock network with its own weights, in ../shared/weights."""
+    stock = init_model(
+        find_config('td-hm_tinypose_coco-256x192'),
+        str(weights_dir / 'tinypose_256x192.pth'),
+        device='cpu',
+    )
+    boxes = [[178, 175, 350, 387], [535, 229, 640, 399], [431, 263, 562, 399]]
+    every = dict(nms_mode='none', batch_size=3)
+    (expected,) = estimate_poses(stock, str(BASEBALL), [boxes], **every)
+    (poses,) = estimate_poses(load_model(device='cpu'), str(BASEBALL), [boxes], **every)
+    first = poses['lambdas'] == 0
+    assert np.array_equal(poses['keypoints'][first], expected['keypoints'])
+    assert np.array_equal(poses['keypoint_scores'][first], expected['keypoint_scores'])

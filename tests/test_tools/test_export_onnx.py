@@ -129,7 +129,7 @@ def test_presence_is_an_output(tmp_path):
     model['head']['presence'] = dict()
     paths = write_model(tmp_path, model=model)
     state = torch.load(paths[1])
-    weights = torch.tensor([1.0, 0.5, -0.7, 0.3])  # of the layer and of the poses
+    weights = torch.tensor([1.0, 0.5, -0.4, -0.7, 0.3])  # of the layer and of the poses
     state['state_dict']['head.presence.evidence'] = weights
     torch.save(state, paths[1])
     file = str(tmp_path / 'out.onnx')
