@@ -77,7 +77,7 @@ def test_imports_point_one_way():
 
 
 def test_no_tool_imports_another():
-    tools = {path.stem for path in (REPO / 'tools').glob('*.py')}
+    tools = {path.stem for path in (REPO / 'tools').glob('*.py')} - {'synthcrowd'}
     for path in [*(REPO / 'tools').glob('*.py'), *(REPO / 'studies').glob('*.py')]:
         assert not {name.split('.')[0] for name in imported(path)} & tools, path.name
 
