@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def folder(coco_folder):
         train_dataloader=dict(loader, dataset=wrapped, sampler=shuffle),
         test_dataloader=dict(loader, dataset=test, sampler=in_order),
         test_evaluator=evaluator,
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
         train_cfg=dict(by_epoch=True, max_epochs=1),
         test_cfg=dict(),
         randomness=dict(seed=0),
@@ -84,15 +85,15 @@ def folder(coco_folder):
     return folder
 
 
-def launch(folder, *command):
-    """What a command prints; it must end well."""
+def start(folder, *command):
+    """A process of a command; its output can be read."""
     paths = [str(REPO), str(folder), os.environ.get('PYTHONPATH', '')]
     env = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1')
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         env['PORT'] = str(free.getsockname()[1])
     env['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), env['PATH']])
-    result = subprocess.run(
+    return subprocess.Popen(
         [str(part) for part in command],
         cwd=folder,
         env=dict(env, CUDA_VISIBLE_DEVICES=''),
@@ -100,8 +101,14 @@ def launch(folder, *command):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert result.returncode == 0, result.stdout[-4000:]
-    return result.stdout
+
+
+def launch(folder, *command):
+    """What a command prints; it must end well."""
+    process = start(folder, *command)
+    text, _ = process.communicate()
+    assert process.returncode == 0, text[-4000:]
+    return text
 
 
 def train(folder, processes):
@@ -147,6 +154,27 @@ def test_dist_train_of_mimbs_and_presence_with_people_pasted(folder):
     for key, value in stock.items():
         ours = f'head.{key}' if key.startswith('head.') else key
         assert torch.equal(trained[ours], value), key
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_as_if_it_had_not_been(folder):
+    command = [sys.executable, TOOLS / 'train.py', 'config.py', '--resume']
+    command += ['--cfg-options', 'train_cfg.max_epochs=3']
+    command += ['train_dataloader.num_workers=1', '--work-dir']
+    launch(folder, *command, 'whole')
+    with start(folder, *command, 'killed') as process:
+        while not (folder / 'killed' / 'last_checkpoint').is_file():
+            assert process.poll() is None, process.stdout.read()
+            time.sleep(0.01)
+        process.kill()
+    assert not (folder / 'killed' / 'epoch_3.pth').exists()
+    assert 'resumed epoch' in launch(folder, *command, 'killed')
+    expected, found = (
+        torch.load(folder / name / 'epoch_3.pth', weights_only=False)
+        for name in ('whole', 'killed')
+    )
+    for key, value in expected['state_dict'].items():
+        assert torch.equal(found['state_dict'][key], value), key
 
 
 class Loss(nn.Module):

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -11,48 +10,24 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
-def _integer(low, high, what):
+def numbers(kind, least, most, joint=None):
+    """Reads a number, or two of them with a letter in between, in order with a dash."""
+
+    form = {None: 'a number', '-': 'LOW-HIGH', 'x': 'WIDTHxHEIGHT'}[joint]
+
     def parse(text):
-        if not re.fullmatch(r'[0-9]+', text) or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(
-                f'{text!r} is not {what} from {low} to {high}'
-            )
-        return int(text)
-
-    return parse
-
-
-def _range(number, least, most, example):
-    def parse(text):
-        match = re.fullmatch(r'([0-9]*\.?[0-9]+)(?:-([0-9]*\.?[0-9]+))?', text)
         try:
-            low, high = (number(v or match[1]) for v in match.groups())
-        except (AttributeError, ValueError):  # no match, or no whole number
-            low, high = 1, 0
-        if not least <= low <= high <= most:
-            raise argparse.ArgumentTypeError(
-                f'{text!r} is not LOW-HIGH with {least} <= LOW <= HIGH <= {most}, '
-                f'such as {example}'
-            )
-        return low, high
+            values = [kind(part) for part in text.split(joint or '\n')]
+        except ValueError:
+            values = []
+        right = len(values) in {None: (1,), '-': (1, 2), 'x': (2,)}[joint]
+        right = right and all(least <= value <= most for value in values)
+        if not right or joint == '-' and values != sorted(values):
+            message = f'{text!r} is not {form} from {least} to {most}'
+            raise argparse.ArgumentTypeError(message)
+        return (values[0], values[-1]) if joint else values[0]
 
     return parse
-
-
-def _iou(text):
-    if not re.fullmatch(r'[0-9]*\.?[0-9]+', text) or not 0 < float(text) <= 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not over 0 and at most 1')
-    return float(text)
-
-
-def _size(text):
-    match = re.fullmatch(r'([0-9]+)x([0-9]+)', text)
-    width, height = (int(v) for v in match.groups()) if match else (0, 0)
-    if not (64 <= width <= 2048 and 64 <= height <= 2048):
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not WIDTHxHEIGHT with both from 64 to 2048, such as 320x240'
-        )
-    return width, height
 
 
 def parse_args():
@@ -64,56 +39,25 @@ def parse_args():
         'one for each group of overlapping people). The same arguments give the same '
         'bytes, whatever the number of workers.',
     )
+
+    def add(name, kind, default, metavar, text):
+        text = f'{text} (default: {default})' if default else text
+        given = dict(default=kind(default)) if default else dict(required=True)
+        parser.add_argument(name, type=kind, metavar=metavar, help=text, **given)
+
     parser.add_argument('out', metavar='OUT', help='folder to write to')
-    parser.add_argument(
-        '--images',
-        type=_integer(1, 1000000, 'a number'),
-        required=True,
-        metavar='N',
-        help='number of pictures',
-    )
-    parser.add_argument(
-        '--seed',
-        type=_integer(0, 2**32 - 1, 'a number'),
-        default=0,
-        metavar='S',
-        help='seed (default: 0)',
-    )
-    parser.add_argument(
-        '--persons',
-        type=_range(int, 1, 8, '1-4'),
-        default=(2, 3),
-        metavar='LOW-HIGH',
-        help='people in a picture (default: 2-3)',
-    )
-    parser.add_argument(
-        '--overlap',
-        type=_range(float, 0, 0.95, '0.3-0.7'),
-        default=(0.1, 0.8),
-        metavar='LOW-HIGH',
-        help='box IoU of the closest pair; 0-0 keeps people apart (default: 0.1-0.8)',
-    )
-    parser.add_argument(
-        '--size',
-        type=_size,
-        default=(320, 240),
-        metavar='WxH',
-        help='size of a picture in pixels (default: 320x240)',
-    )
-    parser.add_argument(
-        '--detector-nms',
-        type=_iou,
-        default=0.5,
-        metavar='IOU',
-        help="of the simulated detector's boxes; 1 keeps all (default: 0.5)",
-    )
-    parser.add_argument(
-        '--workers',
-        type=_integer(1, 256, 'a number'),
-        default=min(os.cpu_count() or 1, 8),
-        metavar='W',
-        help='processes (default: one per core, at most 8)',
-    )
+    add('--images', numbers(int, 1, 1000000), None, 'N', 'number of pictures')
+    add('--seed', numbers(int, 0, 2**32 - 1), '0', 'S', 'of all randomness')
+    people = numbers(int, 1, 8, '-')
+    add('--persons', people, '2-3', 'LOW-HIGH', 'people in a picture')
+    overlap = 'box IoU of the closest pair; 0-0 keeps people apart'
+    add('--overlap', numbers(float, 0, 0.95, '-'), '0.1-0.8', 'LOW-HIGH', overlap)
+    size = numbers(int, 64, 2048, 'x')
+    add('--size', size, '320x240', 'WxH', 'of a picture in pixels')
+    nms = "box IoU of the simulated detector's NMS; 1 keeps all"
+    add('--detector-nms', numbers(float, 0.01, 1), '0.5', 'IOU', nms)
+    cores = str(min(os.cpu_count() or 1, 8))
+    add('--workers', numbers(int, 1, 256), cores, 'W', 'processes')
     return parser.parse_args()
 
 
@@ -122,16 +66,8 @@ def main():
     from synthcrowd import generate  # after the arguments: --help needs no OpenCV
 
     try:
-        result = generate(
-            args.out,
-            args.images,
-            args.seed,
-            persons=args.persons,
-            overlap=args.overlap,
-            size=args.size,
-            detector_nms=args.detector_nms,
-            workers=args.workers,
-        )
+        options = vars(args).copy()
+        result = generate(options.pop('out'), **options)
     except OSError as error:
         reason = error.strerror or str(error)
         sys.exit(f'cannot write to {args.out}: {reason}')
@@ -145,7 +81,7 @@ def main():
     if result['missed']:
         print(
             f'{result["missed"]} of {args.images} images missed the asked overlap '
-            f'{args.overlap[0]:g}-{args.overlap[1]:g}',
+            '{:g}-{:g}'.format(*args.overlap),
             file=sys.stderr,
         )
     print(os.path.join(args.out, 'annotations.json'))
