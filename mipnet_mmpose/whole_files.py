@@ -1,9 +1,10 @@
 """Files that are never there by half, whenever the process is killed."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Union
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from mmpose.registry import HOOKS
 
 from ..models.heads.presence import Presence
 from ..models.mimb import MIMB
-from ..models.stock_checkpoint import is_ours, load_stock_weights
+from ..models.stock_checkpoint import is_ours, load_weights
 from .mipnet_check_hook import RESUMED_NOTHING
 
 
@@ -15,10 +15,9 @@ from .mipnet_check_hook import RESUMED_NOTHING
 class FreezeStockHook(Hook):
     """Train the MIMBs and presence alone; the stock layers stay as they are.
 
-    Their parameters get no gradients. Their norm layers use the statistics of the
-    checkpoint, and their dropout is off. A moving average (``EMAHook``) keeps them as
-    they are too. With ``bypass_primary=True`` of the MIMBs, the pose of λ = 0 is then
-    exactly that of the stock model, before and after the training.
+    Their parameters get no gradients, their norm layers use the statistics of the
+    checkpoint, their dropout is off, and a moving average (``EMAHook``) keeps them.
+    With ``bypass_primary=True`` the pose of λ = 0 stays exactly the stock model's.
 
     Example::
 
@@ -47,7 +46,7 @@ class FreezeStockHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check that all stock layers are trained ones."""
         if not runner._resume:
-            load_stock_weights(self.model, checkpoint, runner._load_from)
+            load_weights(self.model, checkpoint, runner._load_from, stock_alone=True)
 
     def before_train(self, runner: Runner) -> None:
         """Find the stock layers of the model as it is now wrapped and loaded."""
@@ -68,10 +67,9 @@ class FreezeStockHook(Hook):
         state = self.model.state_dict()
         for hook in runner.hooks:
             average = getattr(hook, 'ema_model', None)
-            if average is None:
-                continue
+            averages = {} if average is None else average.module.state_dict()
             # equal values have their mean rounded: take no mean of them
-            for key, value in average.module.state_dict().items():
+            for key, value in averages.items():
                 if not is_ours(key):
                     value.copy_(state[key])
                     average.avg_parameters.pop(key, None)

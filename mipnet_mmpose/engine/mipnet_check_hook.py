@@ -10,7 +10,6 @@ from mmpose.registry import HOOKS, METRICS
 
 from ..models.heads.mipnet_head import MIPNetHead
 from ..models.lambdas import LambdaModule
-from ..models.mimb import MIMB
 from ..models.stock_checkpoint import check_mimbs_loaded
 
 # of the largest learning rate; at or below it MIMBs learn far slower than the rest
@@ -25,24 +24,17 @@ RESUMED_NOTHING = (
 class MIPNetCheckHook(Hook):
     """Look at what a MIPNet needs of the rest of the config, before it runs.
 
-    - Something must regroup what is folded: a stock head behind MIMBs is an error, and
+    - A stock head behind MIMBs, which does not regroup what is folded, is an error, and
       so are a backbone and a neck that both fold.
-    - A stock metric takes one pose per box: in ``val_evaluator`` or ``test_evaluator``
-      it is an error that says what to put in its place.
+    - A stock metric takes one pose per box: it is an error that says what to use.
     - With ``--resume``, MMPose clears ``load_from``: where there is nothing to resume
       yet, an error if the config file has a ``load_from``, else a warning.
     - The MIMBs must learn, or λ ≥ 1 never finds its person: a warning where they are
       frozen, left out of the optimizer, or have a tenth of the largest learning rate
-      or less, such as by ``paramwise_cfg=dict(custom_keys={'backbone':
-      dict(lr_mult=0)})`` with the MIMBs inside the backbone.
+      or less, such as by ``lr_mult=0`` of the backbone that they are inside of.
     - A test needs trained MIMBs: a checkpoint without them is an error.
 
-    Example::
-
-        custom_hooks = [dict(type='MIPNetCheckHook')]
-
-    Raises:
-        ValueError: naming the config key, see above.
+    Each error is a ValueError that names the config key.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -57,47 +49,39 @@ class MIPNetCheckHook(Hook):
             return
         if len(folding) > 1:
             raise ValueError(
-                f'{" and ".join(f"model.{name}" for name in folding)} both fold the '
-                'instances: keep one of them'
+                'model.backbone and model.neck both fold: keep one of them'
             )
         ((part, num),) = folding.items()
         if not any(isinstance(module, MIPNetHead) for module in model.modules()):
-            head = getattr(model, 'head', None)
+            head = type(getattr(model, 'head', None)).__name__
             raise ValueError(
                 f'model.{part} folds several instances per box, which model.head '
-                f"(type='{type(head).__name__}') cannot regroup: "
+                f"(type='{head}') cannot regroup: "
                 "use model.head=dict(type='MIPNetHead', head=<the present head>)"
             )
         for key in ('val_evaluator', 'test_evaluator'):
             for name, metric in _stock_metrics(getattr(runner, f'_{key}', None), key):
-                ours = (
-                    f"type='PrimaryInstanceMetric', metric=dict(type='{metric}', ...)"
-                )
-                if METRICS.get(f'MultiInstance{metric}') is not None:
-                    ours = f"type='MultiInstance{metric}', ..."
+                ours = f"type='MultiInstance{metric}', ..."
+                if METRICS.get(f'MultiInstance{metric}') is None:
+                    ours = f"type='PrimaryInstanceMetric', metric=dict(type='{metric}')"
                 raise ValueError(
                     f"{name}: type='{metric}' takes one pose per box, the model gives "
                     f'{num}: use dict({ours}), the arguments as they are'
                 )
 
     def before_train(self, runner: Runner) -> None:
-        """Check what the training starts from, and the learning rate of the MIMBs."""
+        """Check what the training starts from, and whether the MIMBs learn."""
         if runner._resume and not runner._has_loaded:
             text = RESUMED_NOTHING.format(runner.work_dir)
             file = runner.cfg.filename
             if file and Config.fromfile(file).get('load_from'):
                 raise ValueError(text)
             runner.logger.warning(text)
-        mimbs = {
-            f'{name}.{inner}': parameter
-            for name, module in runner.model.named_modules()
-            if isinstance(module, MIMB)
-            for inner, parameter in module.named_parameters()
-        }
         rates = _learning_rates(runner.optim_wrapper)
         largest = max(rates.values(), default=0)
         found = []
-        for name, parameter in mimbs.items():
+        mimbs = [p for p in runner.model.named_parameters() if '.mimbs.' in p[0]]
+        for name, parameter in mimbs:
             rate = rates.get(id(parameter))
             if not parameter.requires_grad:
                 found.append((name, 'have requires_grad=False'))
@@ -109,25 +93,19 @@ class MIPNetCheckHook(Hook):
             runner.logger.warning(
                 f'{len(found)} of {len(mimbs)} weights of the MIMBs, such as '
                 f'{found[0][0]}, {found[0][1]} (the largest is {largest:g}): lambda >= '
-                '1 hardly learns, or not at all. In optim_wrapper.paramwise_cfg give '
-                "them their own, custom_keys={'backbone.mimbs': dict(lr_mult=1)} or "
-                "'neck.mimbs'"
+                '1 hardly learns. Give them their own in optim_wrapper.paramwise_cfg, '
+                "custom_keys={'backbone.mimbs': dict(lr_mult=1)} or 'neck.mimbs'"
             )
 
-    def before_val(self, runner: Runner) -> None:
+    def before_test(self, runner: Runner) -> None:
         """Check the checkpoint; after a training there is none to check."""
         check_mimbs_loaded(runner.model, runner._load_from)
 
-    def before_test(self, runner: Runner) -> None:
-        """Check the checkpoint."""
-        check_mimbs_loaded(runner.model, runner._load_from)
+    before_val = before_test
 
 
 def _stock_metrics(part: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Config key and class name of each metric of MMPose in an evaluator.
-
-    The evaluator may be a config, a list of metrics, or built already.
-    """
+    """Config key and class of each metric of MMPose in an evaluator, built or not."""
     if isinstance(part, (list, tuple)):
         for i, metric in enumerate(part):
             yield from _stock_metrics(metric, f'{key}.{i}')
@@ -146,9 +124,8 @@ def _stock_metrics(part: Any, key: str) -> Iterator[tuple[str, str]]:
 
 def _learning_rates(optim_wrapper) -> dict[int, float]:
     """That of each parameter before any schedule, by the parameter's id."""
-    wrappers = [optim_wrapper]
-    if isinstance(optim_wrapper, OptimWrapperDict):
-        wrappers = optim_wrapper.values()
+    several = isinstance(optim_wrapper, OptimWrapperDict)
+    wrappers = optim_wrapper.values() if several else [optim_wrapper]
     return {
         id(parameter): group.get('initial_lr', group['lr'])
         for wrapper in wrappers

@@ -2,27 +2,26 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Optional
+from typing import Any, Optional
 
 import torch
+from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from .mimb import encode_lambdas
+from .mimb import MIMB, encode_lambdas, fold, map_features
 
 
-class LambdaModule(nn.Module):
-    """Base of the modules that fold N instances.
+class LambdaModule(BaseModule):
+    """Base of the modules that fold N instances and modulate them.
 
     In training the instances are λ = 0 … N−1. At inference they may be any L
     real values, see :func:`use_lambdas`.
     """
 
-    def _init_lambdas(self, num_instances: int) -> None:
-        if type(num_instances) is not int or num_instances < 1:
-            raise ValueError(
-                f'{type(self).__name__}: num_instances must be an integer of '
-                f'at least 1, got {num_instances!r}'
-            )
+    mimbs: ModuleList  # one for each tensor of features, Identity where there is none
+
+    def __init__(self, num_instances: int, init_cfg: Optional[dict] = None):
+        super().__init__(init_cfg)
         self.num_instances = num_instances
         self.register_buffer('_train_codes', torch.eye(num_instances), False)
         self.register_buffer('_test_codes', torch.eye(num_instances), False)
@@ -39,6 +38,23 @@ class LambdaModule(nn.Module):
         codes = encode_lambdas(chosen, self.num_instances)
         self._test_codes = codes.to(self._train_codes)
         self.lambdas = lambdas
+
+    def modulate(self, feats: Any, folds: Sequence[bool]) -> Any:
+        """Modulate each tensor of features; fold it first where ``folds`` says so."""
+        codes = self.codes
+        if self.training:
+            # a zero gradient for the MIMB of a level that nobody reads: without
+            # one, training in several processes stops at unused parameters
+            codes = codes + 0 * sum(p.flatten()[0] for p in self.mimbs.parameters())
+        blocks = zip(self.mimbs, folds)
+
+        def modulate(x: Tensor) -> Tensor:
+            mimb, folds = next(blocks)
+            x = fold(x, codes.shape[0]) if folds else x
+            rows = codes.repeat(x.shape[0] // codes.shape[0], 1)
+            return mimb(x, rows) if isinstance(mimb, MIMB) else x
+
+        return map_features(modulate, feats)
 
 
 @contextmanager

@@ -4,9 +4,8 @@ MIPNet: Khirodkar, Chari, Agrawal, Tyagi, "Multi-Instance Pose Networks:
 Rethinking Top-Down Pose Estimation", ICCV 2021, Sec. 3.2.
 """
 
-import math
-from collections.abc import Sequence
-from typing import Any, Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -32,18 +31,15 @@ def encode_lambdas(lambdas: Sequence[float], num_instances: int) -> Tensor:
     lambdas = [float(value) for value in lambdas]
     if not lambdas:
         raise ValueError('lambdas is empty: give at least one value')
-    codes = torch.zeros(len(lambdas), num_instances)
-    for code, value in zip(codes, lambdas):
+    for value in lambdas:
         if not 0 <= value <= num_instances - 1:
             raise ValueError(
                 f'lambda = {value} is outside 0 ... {num_instances - 1}, '
                 f'the range of num_instances={num_instances}'
             )
-        lower = min(math.floor(value), max(num_instances - 2, 0))
-        code[lower] = 1 - (value - lower)
-        if value > lower:
-            code[lower + 1] = value - lower
-    return codes
+    values = torch.tensor(lambdas, dtype=torch.float64)
+    distance = (values[:, None] - torch.arange(num_instances)).abs()
+    return (1 - distance).clamp(min=0).float()
 
 
 def fold(x: Tensor, num_instances: int) -> Tensor:
@@ -61,20 +57,18 @@ def channel_axis(x: Tensor) -> int:
     return 2 if x.dim() == 3 else 1
 
 
-def linked(code: Tensor, blocks: nn.Module) -> Tensor:
-    """The same code, through which all parameters of the blocks get a gradient.
-
-    It is zero for the block of a feature level that nobody reads: without one,
-    training in several processes stops at unused parameters.
-    """
-    return code + 0 * sum(parameter.flatten()[0] for parameter in blocks.parameters())
-
-
 def global_average(x: Tensor) -> Tensor:
     """Pool ``(M, C, H, W)``, tokens ``(M, L, C)`` or ``(M, C)`` → ``(M, C)``."""
     if x.dim() == 3:
         return x.mean(1)
     return x.flatten(2).mean(2) if x.dim() > 2 else x
+
+
+def first_tensor(feats: Any) -> Tensor:
+    """The first tensor of features, alone or in lists and tuples."""
+    while not isinstance(feats, Tensor):
+        feats = feats[0]
+    return feats
 
 
 def map_features(function: Callable[[Tensor], Tensor], feats: Any) -> Any:
@@ -95,15 +89,12 @@ class MIMB(BaseModule):
     Args:
         channels (int): Channels C of the features.
         num_instances (int): Instances N per box. Defaults to 2.
-        reduction (int): C is reduced by this in both hidden layers.
-            Defaults to 4.
-        init (str): ``'paper'`` draws the weights as the authors do, the gate
-            then starts near 1/4. ``'identity'`` starts with every gate at
-            exactly 1, so that a pretrained network is left as it was.
-            Defaults to ``'paper'``.
-        bypass_primary (bool): λ = 0 passes unmodulated, so that it stays with the
-            stock layers; the gate of an interpolated λ is interpolated too.
-            Defaults to False, the paper's.
+        reduction (int): C is divided by it in the hidden layers. Defaults to 4.
+        init (str): ``'paper'`` draws the weights as the authors do, gates then start
+            near 1/4. ``'identity'`` starts with every gate at exactly 1, so that a
+            pretrained network is left as it was. Defaults to ``'paper'``.
+        bypass_primary (bool): λ = 0 passes unmodulated, as in the stock model; the
+            gate of an interpolated λ is interpolated too. Defaults to False.
 
     Shape:
         x ``(M, C, H, W)``, tokens ``(M, L, C)`` or pooled ``(M, C)``, code
@@ -169,13 +160,10 @@ class MIMB(BaseModule):
         # two sigmoids at 0 give a gate of 1/4
         self.gate_scale.fill_(4.0 if self.init == 'identity' else 1.0)
 
-    def init_weights(self) -> None:
-        """Undo what the ``init_cfg`` of a parent did to the blocks inside it."""
-        self.reset_parameters()
-        self._is_init = True
+    init_weights = reset_parameters  # undoes what the init_cfg of a parent did
 
     def train(self, mode: bool = True) -> 'MIMB':
-        """As of any module; what is trained here needs no checkpoint."""
+        """As of any module; what is trained needs no checkpoint."""
         if mode:
             self.was_loaded = None
         return super().train(mode)
@@ -198,26 +186,17 @@ class MIMB(BaseModule):
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         weight = state_dict.get(f'{prefix}embed.0.weight')
-        if weight is None:
-            self.was_loaded = bool(self.was_loaded)
-        else:
-            self.was_loaded = True
+        self.was_loaded = bool(self.was_loaded) or weight is not None
+        if weight is not None:
             # checkpoints of before it was an option have no bypass_primary
             bypass = state_dict.setdefault(f'{prefix}bypass_primary', torch.tensor(0.0))
-            bypasses = bool(self.bypass_primary)
-            self._check(prefix, 'num_instances', weight.shape[1], self.num_instances)
-            self._check(prefix, 'bypass_primary', bool(bypass), bypasses)
+            for key, stored, own in (
+                ('num_instances', weight.shape[1], self.num_instances),
+                ('bypass_primary', bool(bypass), bool(self.bypass_primary)),
+            ):
+                if stored != own:
+                    raise ValueError(
+                        f'the checkpoint has {key}={stored} at {prefix[:-1]}, the '
+                        f'config has {key}={own}'
+                    )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-    def _check(self, prefix: str, key: str, stored: Any, own: Any) -> None:
-        if stored != own:
-            raise ValueError(
-                f'the checkpoint has {key}={stored} at {prefix[:-1]}, the config has '
-                f'{key}={own}'
-            )
-
-    def extra_repr(self) -> str:
-        return (
-            f'channels={self.channels}, num_instances={self.num_instances}, '
-            f'init={self.init!r}, bypass_primary={bool(self.bypass_primary)}'
-        )

@@ -2,8 +2,6 @@
 
 import copy
 import re
-import warnings
-from collections import Counter
 from pathlib import Path
 
 import torch
@@ -34,72 +32,44 @@ class ConversionError(Exception):
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Tensors by the authors' key names, from a state dict or a training checkpoint."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # an error says it all
-            loaded = torch.load(path, map_location='cpu', weights_only=True)
+        loaded = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a damaged file can raise anything
-        reason = (str(error).splitlines() or [''])[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConversionError(
-            f'{path} cannot be read with torch.load(weights_only=True): '
-            f'{type(error).__name__}: {reason}'
+            f'{path} cannot be read with torch.load(weights_only=True): {reason}'
         ) from error
-    candidates = [loaded]
-    if isinstance(loaded, dict):
-        names = ('latest_state_dict', 'state_dict', 'best_state_dict', 'model')
-        candidates += [loaded.get(name) for name in names]
-    for state in candidates:
+    names = ('latest_state_dict', 'state_dict', 'best_state_dict', 'model')
+    nested = [loaded.get(name) for name in names] if isinstance(loaded, dict) else []
+    for state in (loaded, *nested):
         if isinstance(state, dict) and state:
             if all(isinstance(item, Tensor) for item in state.values()):
                 return {re.sub(r'^module\.', '', str(k)): v for k, v in state.items()}
-    raise ConversionError(
-        f'{path} holds no state dict (a dict of tensors, or a checkpoint with one '
-        f"under 'state_dict'), but a {type(loaded).__name__}"
-    )
+    raise ConversionError(f'{path} holds no state dict, but a {type(loaded).__name__}')
 
 
 class OfficialModel:
-    """What a state dict of the authors tells about its model.
+    """What a state dict by the authors' key names tells about its model.
 
-    Args:
-        state (dict): tensors by the authors' key names.
-        path (Path): for the error messages.
-
-    Attributes:
-        family (str): ``'HRNet'`` or ``'ResNet'``.
-        size (int): width of the HRNet, or depth of the ResNet.
-        positions (list[str]): which of ``PLACES[family]`` have MIMBs.
-        num_instances (int): N.
-        num_keypoints (int): K.
+    Its ``family``, ``'HRNet'`` or ``'ResNet'``, its ``size``, width or depth, and which
+    ``positions`` of ``PLACES`` have MIMBs.
     """
 
     def __init__(self, state: dict[str, Tensor], path: Path):
         modules = {key.split('.')[0] for key in state}
+        blocks = tuple(
+            len({key.split('.')[1] for key in state if key.startswith(f'layer{n}.')})
+            for n in (1, 2, 3, 4)
+        )
         if 'stage4' in modules:
             self.family = 'HRNet'
-            branch = r'stage[234]\.\d+\.branches\.0\.\d+\.conv1\.weight'
-            widths = [
-                value.shape[0]
-                for key, value in state.items()
-                if re.fullmatch(branch, key) and value.dim()
-            ]
-            # the commonest, should a few tensors be of another width
-            self.size = Counter(widths).most_common(1)[0][0] if widths else 32
-        elif 'layer4' in modules:
-            self.family = 'ResNet'
-            blocks = tuple(
-                len({k.split('.')[1] for k in state if k.startswith(f'layer{n}.')})
-                for n in (1, 2, 3, 4)
-            )
-            if blocks not in RESNET_DEPTHS:
-                raise ConversionError(
-                    f'{path}: a ResNet with {blocks} blocks is none of ResNet-'
-                    + ', '.join(str(depth) for depth in RESNET_DEPTHS.values())
-                )
-            self.size = RESNET_DEPTHS[blocks]
+            branch = re.compile(r'stage[234]\.\d+\.branches\.0\.\d+\.conv1\.weight')
+            self.size = next((len(v) for k, v in state.items() if branch.match(k)), 32)
+        elif blocks in RESNET_DEPTHS:
+            self.family, self.size = 'ResNet', RESNET_DEPTHS[blocks]
         else:
             raise ConversionError(
-                f"{path} is neither an HRNet nor a ResNet in the authors' key names: "
-                f'its first key is {next(iter(state))}'
+                f'{path} is neither an HRNet nor a ResNet-50, -101 or -152 in the '
+                f"authors' key names: its first key is {next(iter(state))}"
             )
         places = PLACES[self.family]
         self.positions = [name for name in places if name in modules]
@@ -109,9 +79,8 @@ class OfficialModel:
                 f'{path} is a plain {self}: it has no MIMBs ({", ".join(places)})'
             )
         codes = [v for k, v in state.items() if k.endswith('.fc_lambda.0.weight')]
-        self.num_instances = [*(code.shape[-1] for code in codes if code.dim()), 2][0]
-        final = state.get('final_layer.weight')
-        self.num_keypoints = len(final) if final is not None and final.dim() else 17
+        self.num_instances = codes[0].shape[-1] if codes else 2
+        self.num_keypoints = len(state.get('final_layer.weight', range(17)))
 
     def __str__(self) -> str:
         return f'{self.family}-{"W" if self.family == "HRNet" else ""}{self.size}'
@@ -130,39 +99,23 @@ class OfficialModel:
 def convert_state_dict(
     state: dict[str, Tensor], official: OfficialModel, model: ConfigDict, path: Path
 ) -> dict[str, Tensor]:
-    """State dict of a model of ours with the authors' weights, checked strictly.
-
-    Args:
-        state (dict): of :func:`read_state_dict`.
-        official (OfficialModel): what it tells.
-        model (ConfigDict): config of the model of ours.
-        path (Path): for the error messages.
+    """State dict of our model, whose config is given, with the authors' weights.
 
     Raises:
-        ConversionError: names each key that is missing, unexpected or of another
-            shape.
+        ConversionError: names each key that is missing, unexpected or misshapen.
     """
     model = copy.deepcopy(model)
     model.backbone.backbone.init_cfg = None  # nothing to download
-    try:
-        ours = MODELS.build(model).state_dict()
-    except ValueError as error:
-        raise ConversionError(f'{path}: {error}') from error
+    ours = MODELS.build(model).state_dict()
     flags = ('.gate_scale', '.bypass_primary')
     keys = {official.official_key(k): k for k in ours if not k.endswith(flags)}
-    problems: list[str] = [
-        f'missing: {key}'
-        for key in keys
-        if key not in state and not key.endswith('.num_batches_tracked')
-    ]
-    for key, value in state.items():
-        if key not in keys:
-            problems.append(f'unexpected: {key}')
-        elif value.shape != ours[keys[key]].shape:
-            expected = tuple(ours[keys[key]].shape)
-            problems.append(
-                f'wrong shape: {key} {tuple(value.shape)}, expected {expected}'
-            )
+    missing = [key for key in keys.keys() - state if 'num_batches_tracked' not in key]
+    problems = [f'missing: {key}' for key in sorted(missing)]
+    problems += [f'unexpected: {key}' for key in state if key not in keys]
+    for key in sorted(state.keys() & keys):
+        found, expected = tuple(state[key].shape), tuple(ours[keys[key]].shape)
+        if found != expected:
+            problems.append(f'wrong shape: {key} {found}, expected {expected}')
     if problems:
         raise ConversionError(
             f'{path} is not a whole {official} with MIMBs at '

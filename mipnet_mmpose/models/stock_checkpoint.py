@@ -15,14 +15,8 @@ def move_stock_keys(
 ) -> None:
     """Let a checkpoint of the stock model fill the stock part of a wrapper.
 
-    Keys that do not belong to a submodule of the wrapper move, in place, under
-    its stock part: ``<prefix>weight`` → ``<prefix><name>.weight``.
-
-    Args:
-        module (nn.Module): The wrapper.
-        state_dict (dict): What is being loaded.
-        prefix (str): Where the wrapper is in the model.
-        name (str): Attribute of the wrapper that holds the stock part.
+    Keys that do not belong to a submodule of the wrapper move, in place, under the
+    attribute ``name``: ``<prefix>weight`` → ``<prefix><name>.weight``.
     """
     children = dict(module.named_children())
     for key in list(state_dict):
@@ -48,37 +42,27 @@ def load_whole_checkpoint(model: nn.Module, checkpoint: Union[str, Path]) -> Non
         ValueError: where it lacks some; names the file and one of them.
     """
     loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
-    _refuse(_load(model, loaded), checkpoint)
+    load_weights(model, loaded, checkpoint)
 
 
-def load_stock_weights(
-    model: nn.Module, loaded: dict, checkpoint: Union[str, Path]
+def load_weights(
+    model: nn.Module,
+    loaded: dict,
+    checkpoint: Union[str, Path, None],
+    stock_alone: bool = False,
 ) -> None:
-    """Load what must have all weights of the stock model inside.
+    """As :func:`load_whole_checkpoint`, of what a file holds.
 
-    Args:
-        model (nn.Module): filled in place; its MIMBs and presence stay as they are
-            where the checkpoint has none.
-        loaded (dict): What the file holds, as for :func:`load_whole_checkpoint`.
-        checkpoint (str | Path): for the error.
-
-    Raises:
-        ValueError: where it lacks some; names the file and one of them.
+    With ``stock_alone`` it may lack what is :func:`is_ours`, which then stays.
     """
-    missing = _load(model, loaded)
-    _refuse([key for key in missing if not is_ours(key)], checkpoint)
-
-
-def _load(model: nn.Module, loaded: dict) -> list[str]:
-    """Fill a model; the keys that are missing, which mmengine only logs."""
     state = loaded.get('state_dict', loaded)
     state = {re.sub(r'^module\.', '', key): value for key, value in state.items()}
-    missing = model.load_state_dict(state, strict=False).missing_keys
-    return [key for key in missing if not key.endswith('.num_batches_tracked')]
-
-
-def _refuse(missing: list[str], checkpoint: Union[str, Path]) -> None:
-    if missing:
+    missing = [
+        key
+        for key in model.load_state_dict(state, strict=False).missing_keys
+        if not (key.endswith('.num_batches_tracked') or stock_alone and is_ours(key))
+    ]
+    if missing:  # mmengine only logs them
         raise ValueError(
             f'{checkpoint} has no weights for {len(missing)} of the '
             f"model's parameters, such as {missing[0]}"
@@ -93,10 +77,6 @@ def check_mimbs_loaded(
     A training may start from one of the stock model; poses of untrained MIMBs say
     nothing. A model that was never loaded, or trained since, passes.
 
-    Args:
-        model (nn.Module): after loading.
-        checkpoint (str | Path, optional): for the error, where it is known.
-
     Raises:
         ValueError: where a MIMB of the model was not in the checkpoint.
     """
@@ -105,6 +85,5 @@ def check_mimbs_loaded(
     if missing:
         raise ValueError(
             f'{checkpoint or "the checkpoint"} has no weights for {len(missing)} of '
-            f'the {len(mimbs)} MIMBs of the config: is it of the stock model? Train '
-            'the MIPNet first, with load_from=<this checkpoint>'
+            f'the {len(mimbs)} MIMBs: train them, with load_from=<this checkpoint>'
         )

@@ -1,6 +1,7 @@
 """Draw poses so that overlapping people stay tellable apart."""
 
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -21,8 +22,8 @@ def draw_poses(
     image: np.ndarray,
     keypoints: np.ndarray,
     visible: Optional[np.ndarray] = None,
-    skeleton: Sequence[Tuple[int, int]] = (),
-    colors: Optional[Sequence[Tuple[int, int, int]]] = None,
+    skeleton: Sequence[tuple[int, int]] = (),
+    colors: Optional[Sequence[tuple[int, int, int]]] = None,
     threshold: float = 0.3,
     thickness: int = 2,
     lambdas: Optional[Sequence[float]] = None,

@@ -1,39 +1,53 @@
 """A training sample as the network sees it, with the target of each λ."""
 
-from collections import Counter
-from typing import Any, Dict, List, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from mmpose.structures import MultilevelPixelData
 
-from ..datasets.image_paths import on_disk
+from ..datasets.multi_instance_dataset import walk_datasets
+from ..datasets.transforms import GenerateMultiInstanceTarget
 from .draw_poses import COLORS, draw_poses
-from .grid import write_title
+from .grid import picture_grid, write_title
 
 CELL_HEIGHT = 208  # pixels
+PICTURE_WIDTH = 1920  # at most
 
 
-def choose_samples(
-    images: Sequence[str], siblings: np.ndarray, num_samples: int, num_siblings: int
-) -> List[int]:
-    """Samples to draw: with siblings first, then of images not drawn yet, by chance.
+def draw_samples(dataset: Any, siblings: np.ndarray, num_samples: int) -> np.ndarray:
+    """A picture of training samples, those with siblings first, else by chance.
 
     Args:
-        images (Sequence[str]): paths, of each of P samples; a missing one is not drawn.
+        dataset (Dataset): ``MultiInstanceDataset``, or one that wraps it.
         siblings (np.ndarray): how many are in each crop, (P, ).
         num_samples (int): at most.
-        num_siblings (int): more siblings than these are no better.
+
+    Returns:
+        np.ndarray: BGR uint8, (H, W, 3).
     """
-    order = np.random.permutation(np.flatnonzero(on_disk(images)))
-    lacking = np.maximum(max(num_siblings, 1) - siblings, 0)
-    order = order[np.argsort(lacking[order], kind='stable')]
-    drawn = Counter()
-    rank = {}
-    for i in order.tolist():
-        rank[i] = (lacking[i], drawn[images[i]])
-        drawn[images[i]] += 1
-    return sorted(rank, key=rank.get)[:num_samples]
+    steps = [
+        step
+        for part in walk_datasets(dataset)
+        for step in getattr(getattr(part, 'pipeline', None), 'transforms', ())
+    ]
+    generator = next(s for s in steps if isinstance(s, GenerateMultiInstanceTarget))
+    num_instances, codec = generator.num_instances, generator.encoder
+    codec = codec[-1] if isinstance(codec, list) else codec
+    order = np.random.permutation(len(dataset))
+    if len(siblings) == len(dataset):  # no sampling in between
+        known = np.minimum(siblings[order], max(num_instances - 1, 1))
+        order = order[np.argsort(-known, kind='stable')]
+    skeleton = dataset.metainfo['skeleton_links']
+    strips = [
+        draw_targets(dataset[i], codec, num_instances, skeleton)
+        for i in order[:num_samples].tolist()
+    ]
+    titles = ['crop', *(f'lambda {i}' for i in range(num_instances))]
+    most = max(PICTURE_WIDTH // strips[0].shape[1], 1)
+    columns = min(range(most, most // 2, -1), key=lambda n: -len(strips) % n)
+    return picture_grid(strips, titles, columns)
 
 
 def draw_targets(
@@ -80,7 +94,7 @@ def draw_targets(
 
 def _target_of(
     sample: dict, instance: int, num_instances: int
-) -> Dict[str, np.ndarray]:
+) -> dict[str, np.ndarray]:
     """The arrays of one instance's target by name; of several levels the last."""
     targets = sample['data_samples']
     arrays = dict(targets.gt_instance_labels.items())
@@ -90,7 +104,7 @@ def _target_of(
     return {k: v.chunk(num_instances)[instance].numpy() for k, v in arrays.items()}
 
 
-def _decode(codec: Any, target: Dict[str, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+def _decode(codec: Any, target: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """What a target stands for.
 
     Returns:

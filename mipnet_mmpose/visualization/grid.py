@@ -1,6 +1,6 @@
 """Pictures side by side and below each other, under titles."""
 
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ DARK = (30, 30, 30)
 
 
 def write_title(
-    image: np.ndarray, text: str, left: int = 6, color: Tuple[int, int, int] = DARK
+    image: np.ndarray, text: str, left: int = 6, color: tuple[int, int, int] = DARK
 ) -> None:
     """Write at the bottom of an image (H, W, 3), ``left`` pixels from its edge."""
     place, font = (left, len(image) - 8), cv2.FONT_HERSHEY_SIMPLEX

@@ -239,7 +239,7 @@ IN_BACKBONE = dict(type='MIMBBackbone', backbone=hrnet_config())
     [
         (dict(), 'num_instances=2 differs from num_instances=1'),
         (dict(neck=dict(NECK, num_instances=3)), 'num_instances=2 differs from .*=3'),
-        (dict(neck=NECK, backbone=IN_BACKBONE), 'Keep one of them'),
+        (dict(neck=NECK, backbone=IN_BACKBONE), 'num_instances=2 differs from .*=4'),
     ],
 )
 def test_parts_that_do_not_fit_stop_the_first_batch(pair_folder, parts, message):

@@ -210,7 +210,7 @@ def test_given_channels_take_the_place_of_a_dry_run_that_cannot_run():
         ([dict(module='stage4', position='in')], r'insert\[0\].*position'),
         ([dict(module='stage4', position='before'), {}], r'insert\[1\]'),
         ([dict(module='transition2.0', position='before')], r'insert\[0\]'),
-        ([], 'insert is empty'),
+        ([], 'model.backbone.insert: .* no place'),
         (['layer3'], r'insert\[0\] must be dict'),
     ],
 )

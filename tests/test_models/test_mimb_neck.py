@@ -25,10 +25,9 @@ def test_features_that_do_not_fit_name_the_key(in_channels):
         MIMBNeck(in_channels)([torch.randn(1, 8, 4, 4)])
 
 
-@pytest.mark.parametrize('wrong', [0, -1, 1.5, True])
-def test_wrong_number_of_instances_is_refused(wrong):
+def test_no_instances_are_refused():
     with pytest.raises(ValueError, match='num_instances'):
-        MIMBNeck(8, num_instances=wrong)
+        MIMBNeck(8, num_instances=0)
 
 
 def test_a_stock_neck_runs_first_and_takes_its_stock_weights():
@@ -61,12 +60,6 @@ def test_lists_of_levels_per_stage_stay_lists():
 def test_levels_of_stages_that_do_not_fit_name_the_key():
     with pytest.raises(ValueError, match=r'in_channels is \[8\].*\[8, 4\]'):
         MIMBNeck([8])([[torch.randn(1, 8, 4, 4), torch.randn(1, 4, 4, 4)]])
-
-
-@pytest.mark.parametrize('wrong', ['8', [], [0]])
-def test_wrong_channels_are_named(wrong):
-    with pytest.raises(ValueError, match='model.neck.in_channels must be'):
-        MIMBNeck(wrong)
 
 
 @pytest.mark.parametrize('read', [0, 1, 2])

@@ -84,8 +84,3 @@ def test_instance_weights_scale_each_index():
 def test_wrong_instance_weights_are_named(weights):
     with pytest.raises(ValueError, match='instance_weights must be 2'):
         of(2, MSE, instance_weights=weights)(*batch(4))
-
-
-def test_rows_that_n_does_not_divide_are_refused():
-    with pytest.raises(ValueError, match='3 rows'):
-        of(2, MSE)(*batch(3))

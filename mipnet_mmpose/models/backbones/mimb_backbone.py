@@ -1,55 +1,30 @@
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 import torch
-from mmengine.model import BaseModule, ModuleList
+from mmengine.model import ModuleList
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..lambdas import LambdaModule
-from ..mimb import MIMB, channel_axis, fold, linked, map_features
+from ..mimb import MIMB, channel_axis, fold, map_features
+
+DRY_CROPS = 2  # of the dry run
 
 
-class PlaceError(ValueError):
-    """What is wrong with a place of ``insert``, in the user's words."""
+class Insertion:
+    """What changes the features before or after one submodule of a backbone."""
 
+    __call__: Callable[[Any], Any]
 
-class MIMBInsertion(LambdaModule, BaseModule):
-    """The MIMBs before or after one submodule of a backbone, one per tensor.
-
-    Args:
-        channels (Sequence[int]): Channels of the tensors that the submodule
-            takes or returns, in their order.
-        folds (Sequence[bool]): Whether each of them still has one row per crop and
-            is folded here.
-        num_instances (int): Instances N per box.
-        **kwargs: For each :class:`MIMB`.
-    """
-
-    def __init__(
-        self,
-        channels: Sequence[int],
-        folds: Sequence[bool],
-        num_instances: int,
-        **kwargs,
-    ):
-        super().__init__()
-        self._init_lambdas(num_instances)
-        self.folds = list(folds)
-        self.mimbs = ModuleList(MIMB(c, num_instances, **kwargs) for c in channels)
-
-    def forward(self, feats: Any) -> Any:
-        """Modulate the features, a tensor or each one of a list or tuple of them."""
-        codes = linked(self.codes, self.mimbs) if self.training else self.codes
-        blocks = zip(self.mimbs, self.folds)
-
-        def modulate(x: Tensor) -> Tensor:
-            mimb, folds = next(blocks)
-            if folds:
-                x = fold(x, codes.shape[0])
-            return mimb(x, codes.repeat(x.shape[0] // codes.shape[0], 1))
-
-        return map_features(modulate, feats)
+    def attach(self, net: nn.Module, place: dict) -> None:
+        """Let the submodule at a place of ``insert`` take or return the change."""
+        module = net.get_submodule(place['module'])
+        if place['position'] == 'before':
+            module.register_forward_pre_hook(self.before)
+        else:
+            module.register_forward_hook(self.after)
 
     # bound methods, so that a deep copy of the backbone calls its own MIMBs
     def before(self, module: nn.Module, args: tuple) -> tuple:
@@ -59,6 +34,19 @@ class MIMBInsertion(LambdaModule, BaseModule):
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook."""
         return self(output)
+
+
+class MIMBInsertion(Insertion, LambdaModule):
+    """MIMBs for the tensors of one place: their channels, and whether each folds."""
+
+    def __init__(self, tensors: Sequence[tuple[int, bool]], num_instances: int, *mimb):
+        super().__init__(num_instances)
+        self.folds = [folds for _, folds in tensors]
+        self.mimbs = ModuleList(MIMB(c, num_instances, *mimb) for c, _ in tensors)
+
+    def forward(self, feats: Any) -> Any:
+        """Modulate the features, a tensor or each one of a list or tuple of them."""
+        return self.modulate(feats, self.folds)
 
     def fold_rest(self, backbone: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook of the backbone: fold what was taken off before a MIMB."""
@@ -72,10 +60,8 @@ class MIMBInsertion(LambdaModule, BaseModule):
         output = map_features(fold_if_not, output)
         if batch_size * num_lambdas not in rows:
             raise RuntimeError(
-                'no features that the backbone returns have passed a MIMB: either '
-                'model.backbone.insert names no place before them, or this torch '
-                f'({torch.__version__}) leaves forward hooks out of a compiled model: '
-                'use MIMBNeck or a newer torch, or do not compile'
+                'no features of the backbone have passed a MIMB: does this torch leave '
+                'forward hooks out of a compiled model? Use MIMBNeck or do not compile'
             )
         return output
 
@@ -96,34 +82,27 @@ def MIMBBackbone(
 ) -> nn.Module:
     """Put MIMBs into any stock backbone, through forward hooks.
 
-    What comes before the first MIMB runs once per crop, the rest once per
-    instance. The stock backbone itself is returned, with the MIMBs as its
-    submodule ``mimbs``: checkpoints, frozen stages and layer-wise learning
-    rates, which name the stock parameters, work as before.
+    What comes before the first MIMB runs once per crop, the rest once per instance.
+    The stock backbone itself is returned, with the MIMBs as its submodule ``mimbs``:
+    checkpoints, frozen stages and layer-wise learning rates work as before.
 
     At a place may be feature maps ``(B, C, H, W)``, tokens ``(B, L, C)`` or pooled
     features ``(B, C)``, alone or in a list. Where two paths of the backbone meet
     after the first MIMB, each needs a MIMB before they meet.
 
-    The paper's HRNet (the default): before ``stage4`` on its 4 branches and
-    after it on the one branch it returns. The paper's ResNet: before
-    ``layer3`` and before ``layer4``.
+    The paper's HRNet (the default): before ``stage4`` on its 4 branches and after it
+    on the one it returns. The paper's ResNet: before ``layer3`` and ``layer4``.
 
     Args:
         backbone (dict): Config of the stock backbone.
         insert (Sequence[dict]): One ``dict(module=<path of a submodule>,
             position='before' | 'after')`` per place.
-        num_instances (int): Instances N per box. Defaults to 2.
-        reduction (int): Reduction of the MIMBs. Defaults to 4.
-        init (str): ``'paper'`` or ``'identity'``, see :class:`MIMB`.
-            Defaults to ``'paper'``.
+        num_instances, reduction, init, bypass_primary: See :class:`MIMB`.
         channels (Sequence[Sequence[int]], optional): Channels of the features
-            at each place of ``insert``. By default one dry run finds them;
-            where it cannot run, ``insert`` must name the places in the order
-            in which they run, and the first one alone folds.
+            at each place of ``insert``. By default a dry run finds them. Where it
+            cannot run, the places must be in running order; the first alone folds.
         input_size (tuple[int, int]): Width and height of the crops of the dry
             run, in pixels. Defaults to (192, 256).
-        bypass_primary (bool): See :class:`MIMB`. Defaults to False.
 
     Shape:
         images ``(B, 3, H, W)`` → each feature level ``(B·N, C, h, w)``.
@@ -134,7 +113,6 @@ def MIMBBackbone(
     """
     net = MODELS.build(backbone)
     modules = dict(net.named_modules())
-    places = []
     for index, place in enumerate(insert):
         where = f'model.backbone.insert[{index}]'
         positions = ('before', 'after')
@@ -143,147 +121,100 @@ def MIMBBackbone(
                 f"{where} must be dict(module=<path>, position='before' | 'after'), "
                 f'got {place!r}'
             )
-        path, position = place.get('module'), place['position']
-        if path not in modules:
-            children = ', '.join(name for name, _ in net.named_children())
+        if place.get('module') not in modules:
             raise ValueError(
-                f'{where}: {type(net).__name__} has no submodule {path!r}; at its '
-                f'top are {children}'
+                f'{where}: no submodule {place.get("module")!r}; at the top of '
+                f'{type(net).__name__} are {[name for name, _ in net.named_children()]}'
             )
-        places.append((modules[path], position))
-    if not places:
-        raise ValueError('model.backbone.insert is empty: name at least one place')
-
-    if channels is not None and len(channels) != len(places):
-        raise ValueError(
-            f'model.backbone.channels has {len(channels)} entries for '
-            f'{len(places)} places in model.backbone.insert'
-        )
     try:
-        order, found, folds = _dry_run(net, places, num_instances, input_size)
-    except ValueError as error:
-        if channels is None or isinstance(error, PlaceError):
-            raise
-        found = channels
-        folds = [[index == 0] * len(c) for index, c in enumerate(channels)]
-    else:
-        places = [places[index] for index in order]
-        if channels is not None and [list(channels[i]) for i in order] != found:
+        found = _dry_run(net, insert, max(num_instances, 2), input_size)
+    except PlaceError:
+        raise
+    except Exception as error:  # a backbone may ask for its size in any words
+        if channels is None or len(channels) != len(insert):
             raise ValueError(
-                f'model.backbone.channels is {list(channels)}, but a dry run finds '
-                f'{[found[order.index(i)] for i in range(len(order))]}'
-            )
-    mimb = dict(reduction=reduction, init=init, bypass_primary=bypass_primary)
-    net.mimbs = ModuleList(
-        MIMBInsertion(c, f, num_instances, **mimb) for c, f in zip(found, folds)
-    )
-    for (module, position), mimbs in zip(places, net.mimbs):
-        if position == 'before':
-            module.register_forward_pre_hook(mimbs.before)
-        else:
-            module.register_forward_hook(mimbs.after)
+                f'model.backbone.insert: a dry run of {type(net).__name__} fails '
+                f'({error}). Either the folded rows meet rows from before the first '
+                f'place, or input_size={tuple(input_size)} does not suit it'
+            ) from error
+        found = {i: [(c, i == 0) for c in given] for i, given in enumerate(channels)}
+    expected = [[c for c, _ in found[index]] for index in range(len(insert))]
+    if channels is not None and [list(given) for given in channels] != expected:
+        raise ValueError(
+            f'model.backbone.channels is {channels}, but a dry run finds {expected}'
+        )
+    mimb = (num_instances, reduction, init, bypass_primary)
+    net.mimbs = ModuleList(MIMBInsertion(tensors, *mimb) for tensors in found.values())
+    for index, mimbs in zip(found, net.mimbs):
+        mimbs.attach(net, insert[index])
     net.register_forward_hook(net.mimbs[0].fold_rest)
     return net
 
 
-def _dry_run(
-    net: nn.Module,
-    places: Sequence[tuple[nn.Module, str]],
-    num_instances: int,
-    input_size: tuple[int, int],
-) -> tuple[list[int], list[list[int]], list[list[bool]]]:
-    """Find the order in which the places run, their channels and which fold."""
-    batch_size = 2
-    num_instances = max(num_instances, 2)  # so that folded rows show
-    order: list[int] = []
-    channels: list[list[int]] = []
-    folds: list[list[bool]] = []
+class PlaceError(ValueError):
+    """What is wrong with a place of ``insert``, in the user's words."""
 
-    def record(index: int, feats: Any) -> Any:
-        if index in order:
-            raise PlaceError(
-                f'model.backbone.insert[{index}]: the module runs more than once '
-                'in a forward pass'
-            )
-        order.append(index)
-        channels.append([])
-        folds.append([])
+
+class DryInsertion(Insertion):
+    """Folds as MIMBs would, and notes the channels of a place and what folds there."""
+
+    def __init__(self, index: int, found: dict, num_instances: int):
+        self.index, self.found, self.num_instances = index, found, num_instances
+
+    def __call__(self, feats: Any) -> Any:
+        """Fold what still has one row per crop."""
+        where = f'model.backbone.insert[{self.index}]'
+        if self.index in self.found:
+            raise PlaceError(f'{where}: the module runs twice in a forward pass')
+        folded = any(folds for tensors in self.found.values() for _, folds in tensors)
+        rows = DRY_CROPS * (self.num_instances if folded else 1)
+        tensors = self.found[self.index] = []
 
         def visit(x: Tensor) -> Tensor:
-            folded = any(any(place) for place in folds[:-1])
-            rows = batch_size * num_instances if folded else batch_size
-            if len(x) not in (batch_size, rows):
+            if len(x) not in (DRY_CROPS, rows):
                 raise PlaceError(
-                    f'model.backbone.insert[{index}]: there are {len(x)} rows of '
-                    f'features for {batch_size} crops at this place, a MIMB needs '
-                    'one per crop (are they parts of a crop, such as windows?)'
+                    f'{where}: there are {len(x)} rows of features for {DRY_CROPS} '
+                    'crops at this place. A MIMB needs one per crop, no windows'
                 )
-            channels[-1].append(x.size(channel_axis(x)))
-            folds[-1].append(len(x) == batch_size)
-            return fold(x, num_instances) if folds[-1][-1] else x
+            tensors.append((x.size(channel_axis(x)), len(x) == DRY_CROPS))
+            return fold(x, self.num_instances) if len(x) == DRY_CROPS else x
 
         return map_features(visit, feats)
 
-    handles = []
-    for index, (module, position) in enumerate(places):
-        if position == 'before':
-            handle = module.register_forward_pre_hook(
-                lambda _, args, index=index: (record(index, args[0]), *args[1:])
-            )
-        else:
-            handle = module.register_forward_hook(
-                lambda _, args, output, index=index: record(index, output)
-            )
-        handles.append(handle)
-    training = {module: module.training for module in net.modules()}
-    try:
-        folded = _shapes(net, batch_size, input_size)
-        for handle in handles:
-            handle.remove()
-        stock = _shapes(net, 1, input_size)
-    except PlaceError:
-        raise
-    except Exception as error:  # a backbone may ask for its size in any words
-        raise ValueError(
-            f'model.backbone: a dry run of {type(net).__name__} with MIMBs at '
-            f'model.backbone.insert fails ({error}). Either the folded rows meet '
-            'rows from before the first place, or model.backbone.input_size='
-            f'{tuple(input_size)} does not suit the backbone'
-        ) from error
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in training.items():
-            module.training = mode
-    for index in range(len(places)):
-        if index not in order:
-            raise PlaceError(
-                f'model.backbone.insert[{index}]: the module does not run in a '
-                'forward pass of the backbone'
-            )
-        if not channels[order.index(index)]:
-            raise PlaceError(
-                f'model.backbone.insert[{index}]: there are no features at this place'
-            )
-    rows = {batch_size, batch_size * num_instances}
-    alike = [found[1:] for found in folded] == [alone[1:] for alone in stock]
-    found_rows = {found[0] for found in folded}
-    if not alike or not found_rows <= rows or found_rows == {batch_size}:
-        raise PlaceError(
-            f'model.backbone: with MIMBs at model.backbone.insert {type(net).__name__} '
-            f'returns {folded} for {batch_size} images of {num_instances} instances, '
-            f'without them {stock} for one image: it cuts its features by the number '
-            'of images, or no place is before them. Use MIMBNeck'
-        )
-    return order, channels, folds
 
-
-def _shapes(net: nn.Module, num: int, input_size: tuple[int, int]) -> list[tuple]:
-    """Shape of each tensor that a backbone returns in inference mode."""
-    width, height = input_size
-    shapes = []
+def _dry_run(
+    net: nn.Module,
+    insert: Sequence[dict],
+    num_instances: int,
+    input_size: tuple[int, int],
+) -> dict[int, list[tuple[int, bool]]]:
+    """Channels of the tensors at each place and which fold, in running order."""
+    found: dict[int, list[tuple[int, bool]]] = {}
+    net = copy.deepcopy(net)  # which keeps the hooks
     net.eval()
+    stock = _shapes(net, 1, input_size)
+    for index, place in enumerate(insert):
+        DryInsertion(index, found, num_instances).attach(net, place)
+    folded = _shapes(net, DRY_CROPS, input_size)
+    for index in range(len(insert)):
+        if not found.get(index):
+            raise PlaceError(f'model.backbone.insert[{index}]: no features pass here')
+    rows = {shape[0] for shape in folded}
+    whole = DRY_CROPS * num_instances
+    alike = [shape[1:] for shape in folded] == [shape[1:] for shape in stock]
+    if not alike or whole not in rows or not rows <= {DRY_CROPS, whole}:
+        raise PlaceError(
+            f'model.backbone.insert: {type(net).__name__} returns {folded} for '
+            f'{DRY_CROPS} crops of {num_instances} instances, alone {stock} for one: '
+            'no place is before these, or it cuts them by the crops. Use MIMBNeck'
+        )
+    return found
+
+
+def _shapes(net: nn.Module, crops: int, input_size: tuple[int, int]) -> list[tuple]:
+    """Shape of each tensor of features that a backbone returns."""
+    shapes: list[tuple] = []
     with torch.no_grad():
-        output = net(torch.zeros(num, 3, height, width))
+        output = net(torch.zeros(crops, 3, *input_size[::-1]))
     map_features(lambda x: shapes.append(tuple(x.shape)), output)
     return shapes

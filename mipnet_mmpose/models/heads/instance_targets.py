@@ -10,6 +10,8 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
+from ..mimb import unfold
+
 
 def unfold_targets(sample: PoseDataSample, num: int) -> list[PoseDataSample]:
     """A sample of N targets as N samples of one.
@@ -24,24 +26,17 @@ def unfold_targets(sample: PoseDataSample, num: int) -> list[PoseDataSample]:
     instances = sample.gt_instances.get('target_instances')
     if instances is None:
         raise ValueError(
-            'train_dataloader.dataset gives the target of one person per box: '
-            "wrap it, dataset=dict(type='MultiInstanceDataset', dataset=<the "
-            'present dataset>)'
+            'train_dataloader.dataset gives the target of one person per box: use '
+            "dict(type='MultiInstanceDataset', dataset=<the present dataset>)"
         )
     if instances.shape[1] != num:
-        hint = ''
-        if num == instances.shape[1] ** 2:
-            hint = (
-                '. Do model.backbone (MIMBBackbone) and model.neck (MIMBNeck) both '
-                'fold? Keep one of them'
-            )
         raise ValueError(
-            f'train_dataloader.dataset.num_instances={instances.shape[1]} differs '
-            f'from num_instances={num} of model.neck or model.backbone{hint}'
+            f'train_dataloader.dataset.num_instances={instances.shape[1]} differs from '
+            f'num_instances={num} of model.neck or model.backbone (both, multiplied)'
         )
     labels = _chunk(sample.gt_instance_labels, num)
     fields = _chunk(sample.gt_fields, num) if 'gt_fields' in sample else [None] * num
-    return [_with_targets(sample, labels[i], fields[i]) for i in range(num)]
+    return [_with_targets(sample, *each) for each in zip(labels, fields)]
 
 
 def assign_unanswered(
@@ -51,7 +46,7 @@ def assign_unanswered(
 
     λ = 0 answers the person whose target heatmaps overlap most with its own, over the
     keypoints that are labelled of this person and of person 0. Where there is no i-th
-    person left, the row counts against nobody: its weights are 0.
+    person left, the row's weights are 0.
 
     Args:
         primary (Tensor): Heatmaps of λ = 0, (B, K, h, w).
@@ -67,13 +62,11 @@ def assign_unanswered(
             "model.head.instance_rule='unanswered' compares heatmaps, which the head "
             'or its codec does not give'
         )
-    targets = [torch.stack([row.gt_fields.heatmaps for row in p]) for p in persons]
-    weights = [
-        torch.cat([row.gt_instance_labels.keypoint_weights for row in p])
-        for p in persons
-    ]
-    labelled = torch.stack(weights) > 0  # B, N, K
-    overlap = torch.stack(targets) * primary.clamp(min=0)[:, None]
+    every = [row for rows in persons for row in rows]
+    targets = torch.stack([row.gt_fields.heatmaps for row in every])
+    weights = torch.cat([row.gt_instance_labels.keypoint_weights for row in every])
+    labelled = unfold(weights > 0, present.shape[1])  # B, N, K
+    overlap = unfold(targets, present.shape[1]) * primary.clamp(min=0)[:, None]
     overlap = overlap.sum(dim=(3, 4))
     gain = (overlap - overlap[:, :1]) * (labelled & labelled[:, :1])
     there = torch.from_numpy(present).to(gain.device)
@@ -81,7 +74,10 @@ def assign_unanswered(
     chosen = []
     for rows, exists, first in zip(persons, present, answered.tolist()):
         others = [row for i, row in enumerate(rows) if exists[i] and i != first]
-        nobody = [_without_weights(rows[0])] * (len(rows) - 1 - len(others))
+        labels = rows[0].gt_instance_labels.clone()
+        labels.keypoint_weights = torch.zeros_like(labels.keypoint_weights)
+        nobody = [_with_targets(rows[0], labels, rows[0].gt_fields)]
+        nobody *= len(rows) - 1 - len(others)
         chosen.append([rows[0], *others, *nobody])
     return chosen
 
@@ -94,12 +90,6 @@ def _with_targets(
     if fields is not None:
         row.gt_fields = fields
     return row
-
-
-def _without_weights(row: PoseDataSample) -> PoseDataSample:
-    labels = row.gt_instance_labels.clone()
-    labels.keypoint_weights = torch.zeros_like(labels.keypoint_weights)
-    return _with_targets(row, labels, row.gt_fields)
 
 
 def _chunk(data: Any, num: int) -> list[Any]:

@@ -12,7 +12,7 @@ from mmpose.utils.typing import ConfigType, Features, OptSampleList, Predictions
 from torch import Tensor, nn
 
 from ..losses.multi_instance_loss import MultiInstanceLoss
-from ..mimb import map_features
+from ..mimb import first_tensor, map_features
 from ..stock_checkpoint import move_stock_keys
 from .instance_targets import assign_unanswered, unfold_targets
 from .presence import Presence
@@ -23,11 +23,7 @@ class BoxInstances(InstanceData):
 
     def __setattr__(self, name: str, value: Any):
         if name in ('bboxes', 'bbox_scores') and len(value) == 1:
-            repeats = max(len(self), 1)
-            if isinstance(value, Tensor):
-                value = value.repeat_interleave(repeats, dim=0)
-            else:
-                value = np.repeat(value, repeats, axis=0)
+            value = value[[0] * max(len(self), 1)]
         super().__setattr__(name, value)
 
     __setitem__ = __setattr__
@@ -37,11 +33,10 @@ class BoxInstances(InstanceData):
 class MIPNetHead(BaseHead):
     """Any stock top-down head, for N poses per box.
 
-    The stock head sees an ordinary batch of B·N single-person crops, row
-    ``b*N + i`` being sample b under λ_i. ``loss`` unfolds each sample's N
-    targets into B·N samples, ``predict`` groups the B·N poses by box. N is what
-    the rows and the targets say. Every loss of the stock head, of each stage and of
-    the heads inside it, becomes a :class:`MultiInstanceLoss` where it is not one.
+    The stock head sees an ordinary batch of B·N single-person crops, row ``b*N + i``
+    being sample b under λ_i. ``loss`` unfolds each sample's N targets into B·N
+    samples, ``predict`` groups the B·N poses by box. Every loss of the stock head, of
+    each stage and of heads inside it, becomes a :class:`MultiInstanceLoss`.
 
     Args:
         head (dict): Config of the stock head.
@@ -57,7 +52,7 @@ class MIPNetHead(BaseHead):
         init_cfg (dict, optional): Of :class:`mmengine.model.BaseModule`.
 
     Raises:
-        ValueError: naming the config key, where the parts do not fit together.
+        ValueError: where the parts do not fit together; mostly at the first batch.
     """
 
     def __init__(
@@ -78,19 +73,13 @@ class MIPNetHead(BaseHead):
         for module in list(self.head.modules()):
             if isinstance(getattr(module, 'loss_module', None), nn.Module):
                 module.loss_module = _per_instance(module.loss_module)
-        self.presence = None if presence is None else self._build_presence(presence)
+        self.presence = None
+        if presence is not None:
+            channels = getattr(self.head, 'in_channels', None)
+            if isinstance(channels, (list, tuple)):
+                channels = channels[-1]
+            self.presence = Presence(**dict(dict(channels=channels), **presence))
         self.lambdas: Optional[Sequence[float]] = None
-
-    def _build_presence(self, presence: dict) -> Presence:
-        channels = presence.get('channels', getattr(self.head, 'in_channels', None))
-        if isinstance(channels, (list, tuple)):
-            channels = channels[-1]
-        if channels is None:
-            raise ValueError(
-                f'model.head.presence.channels is needed: {type(self.head).__name__} '
-                'does not say how many channels its features have'
-            )
-        return Presence(**dict(presence, channels=channels))
 
     @property
     def decoder(self):
@@ -111,19 +100,13 @@ class MIPNetHead(BaseHead):
         batch_data_samples: OptSampleList,
         train_cfg: ConfigType = {},  # noqa: B006 (signature of BaseHead)
     ) -> dict:
-        """Losses of the stock head on the B·N rows.
+        """Losses of the stock head on the B·N rows, and ``loss_presence``.
 
         Args:
             feats (tuple[Tensor]): feature levels with B·N rows.
             batch_data_samples (list[PoseDataSample]): B samples with the
                 targets of :class:`GenerateMultiInstanceTarget`.
             train_cfg (dict): passed to the stock head.
-
-        Returns:
-            dict: what the stock head returns, and ``loss_presence``.
-
-        Raises:
-            ValueError: where the rows or the targets are not for N instances.
         """
         num = self._num_instances(feats, batch_data_samples)
         persons = [unfold_targets(s, num) for s in batch_data_samples]
@@ -133,16 +116,16 @@ class MIPNetHead(BaseHead):
         for module in self.head.modules():
             if isinstance(module, MultiInstanceLoss):
                 module.num_instances = num
-        losses = {}
-        if self.presence is not None:
-            losses['loss_presence'] = self.presence.loss(feats, present)
         with _numpy_precision(feats) as feats:
             if self.instance_rule == 'unanswered' and num > 1:
                 with torch.no_grad():
                     primary = self.head(map_features(lambda x: x[::num], feats))
                 persons = assign_unanswered(primary, persons, present)
             rows = [row for person in persons for row in person]
-            return dict(self.head.loss(feats, rows, train_cfg), **losses)
+            losses = self.head.loss(feats, rows, train_cfg)
+        if self.presence is not None:
+            losses['loss_presence'] = self.presence.loss(feats, present)
+        return losses
 
     def predict(
         self,
@@ -159,32 +142,30 @@ class MIPNetHead(BaseHead):
             test_cfg (dict): passed to the stock head.
 
         Returns:
-            list[InstanceData] | tuple: B items, each of N rows with
-            ``keypoints`` (N, K, 2) in pixels of the crop, ``keypoint_scores``
-            (N, K) and ``lambdas`` (N, ). Where the head has it also ``presence``
-            (N, ), the probability of such a person, 1 for λ = 0. With
-            ``output_heatmaps`` also B ``PixelData`` of ``heatmaps`` (N·K, h, w),
-            instance by instance.
-
-        Raises:
-            ValueError: where the rows are not for N instances.
+            list[InstanceData] | tuple: B items of ``keypoints`` (N, K, 2) in pixels
+            of the crop, ``keypoint_scores`` (N, K), ``lambdas`` (N,) and perhaps
+            ``presence`` (N,), the probability of such a person, 1 for λ = 0. With
+            ``output_heatmaps`` also B ``PixelData`` of ``heatmaps`` (N·K, h, w).
         """
         num = self._num_instances(feats, batch_data_samples)
         lambdas = np.array(self.lambdas or range(num), dtype=np.float32)
         if test_cfg.get('flip_test'):
             self._check_keypoints(batch_data_samples[0])
         rows = [sample for sample in batch_data_samples for _ in range(num)]
-        fields = None
         with _numpy_precision(feats) as feats:
             preds = self.head.predict(feats, rows, test_cfg)
-        if isinstance(preds, tuple):
-            preds, fields = preds
+        preds, fields = preds if isinstance(preds, tuple) else (preds, None)
         boxes = []
         for i in range(0, len(preds), num):
             boxes.append(BoxInstances(**InstanceData.cat(preds[i : i + num])))
             boxes[-1].lambdas = lambdas
         if self.presence is not None:
-            self._add_presence(feats, boxes, batch_data_samples, test_cfg)
+            passes = feats if test_cfg.get('flip_test') else [feats]
+            logits = torch.stack([self.presence(each).float() for each in passes])
+            logits = logits.mean(dim=0).reshape(-1, num).cpu().numpy()
+            for box, sample, logit in zip(boxes, batch_data_samples, logits):
+                size = sample.metainfo['input_size']
+                box.presence = self.presence.predict(logit, box, size)
         if fields is None:
             return boxes
         chosen = test_cfg.get('output_keypoint_indices')
@@ -192,36 +173,16 @@ class MIPNetHead(BaseHead):
             _concat(fields[i : i + num], chosen) for i in range(0, len(fields), num)
         ]
 
-    def _add_presence(
-        self,
-        feats: Features,
-        boxes: Sequence[InstanceData],
-        samples: Sequence[PoseDataSample],
-        test_cfg: ConfigType,
-    ) -> None:
-        passes = feats if test_cfg.get('flip_test', False) else [feats]
-        logits = torch.stack([self.presence(each).float() for each in passes])
-        logits = logits.mean(dim=0).reshape(len(boxes), -1).cpu().numpy()
-        for box, sample, logit in zip(boxes, samples, logits):
-            box.presence = self.presence.predict(
-                logit,
-                box.keypoints[..., :2],
-                box.keypoint_scores,
-                box.lambdas,
-                sample.metainfo['input_size'],
-            )
-
     def _num_instances(self, feats: Any, samples: Sequence[PoseDataSample]) -> int:
-        rows, num = divmod(len(_first_level(feats)), len(samples))[::-1]
+        rows = len(first_tensor(feats))
         expected = 1 if self.training or self.lambdas is None else len(self.lambdas)
-        if rows or num < expected:
+        if rows % len(samples) or rows < expected * len(samples):
             raise ValueError(
-                f'model.head (MIPNetHead) got {len(_first_level(feats))} rows of '
-                f'features for {len(samples)} samples: something before it has to fold '
-                "the instances. Add model.neck=dict(type='MIMBNeck', ...), or wrap "
-                "model.backbone in dict(type='MIMBBackbone', ...)"
+                f'model.head (MIPNetHead) got {rows} rows of features for '
+                f'{len(samples)} samples: something before it has to fold the '
+                'instances, model.neck (MIMBNeck) or model.backbone (MIMBBackbone)'
             )
-        return num
+        return rows // len(samples)
 
     def _check_keypoints(self, sample: PoseDataSample) -> None:
         """Refuse what would end in a broadcast error or in a wrong loss."""
@@ -236,8 +197,7 @@ class MIPNetHead(BaseHead):
         if found not in (None, targets or metainfo or found):
             raise ValueError(
                 f'the numbers of keypoints differ: {found} in model.head, {targets} in '
-                f'the targets (the annotations), {metainfo} in the metainfo of the '
-                'dataset: they must be the same'
+                f'the annotations, {metainfo} in the metainfo of the dataset'
             )
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
@@ -254,16 +214,10 @@ def _per_instance(loss: nn.Module) -> nn.Module:
     return loss if isinstance(loss, MultiInstanceLoss) else MultiInstanceLoss(loss)
 
 
-def _first_level(feats: Any) -> Tensor:
-    while not isinstance(feats, Tensor):
-        feats = feats[0]
-    return feats
-
-
 @contextmanager
 def _numpy_precision(feats: Any) -> Iterator[Any]:
     """Stock heads decode with numpy, which has no bfloat16: give them float32."""
-    level = _first_level(feats)
+    level = first_tensor(feats)
     if level.dtype != torch.bfloat16:
         yield feats
         return
@@ -271,15 +225,13 @@ def _numpy_precision(feats: Any) -> Iterator[Any]:
         yield map_features(Tensor.float, feats)
 
 
-def _concat(fields: Sequence[PixelData], chosen: Optional[list] = None) -> PixelData:
-    """Lay the channels of N persons' fields one after the other.
-
-    ``chosen`` are the keypoints to give: MMPose chooses channels of one person alone.
-    """
+def _concat(fields: Sequence[PixelData], chosen: Optional[list]) -> PixelData:
+    """Lay the channels of N persons' fields one after the other."""
     merged = PixelData()
     for key in fields[0].keys():
         parts = [field.get(key) for field in fields]
         if chosen is not None and key == 'heatmaps':
+            # MMPose chooses the keypoints of one person alone
             parts = [part[chosen] for part in parts]
         merged.set_field(torch.cat(parts), key)
     return merged

@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
 from scipy.special import expit
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,10 +18,9 @@ MARGIN = 1.25  # a crop is as many times as wide and high as its box
 class Presence(BaseModule):
     """Whether there is a person for a λ ≥ 1.
 
-    One linear layer on pooled features learns it. Its gradient ends at the features,
-    so the poses learn what they learn without it. The features are normalized over
-    the batch, so that one layer is enough. What the poses themselves tell can be
-    weighted in afterwards, see :meth:`predict`.
+    One linear layer learns it, on pooled features that are normalized over the batch.
+    Its gradient ends there, so the poses learn what they learn without it. What the
+    poses themselves tell can be weighted in afterwards, see :meth:`predict`.
 
     Args:
         channels (int): Channels of the last feature level that the head gets.
@@ -61,12 +61,7 @@ class Presence(BaseModule):
         return loss * self.loss_weight
 
     def predict(
-        self,
-        logits: np.ndarray,
-        keypoints: np.ndarray,
-        scores: np.ndarray,
-        lambdas: np.ndarray,
-        input_size: tuple,
+        self, logits: np.ndarray, poses: InstanceData, input_size: tuple
     ) -> np.ndarray:
         """Probability (L,) that there is such a person; it is 1 for λ = 0.
 
@@ -75,16 +70,15 @@ class Presence(BaseModule):
 
         Args:
             logits (np.ndarray): (L,).
-            keypoints (np.ndarray): in pixels of the crop, (L, K, 2).
-            scores (np.ndarray): of the keypoints, (L, K).
-            lambdas (np.ndarray): (L,).
+            poses (InstanceData): L poses of a box, in pixels of the crop.
             input_size (tuple[int, int]): Width and height of the crop.
         """
         area = np.prod(input_size) / MARGIN**2
-        told = pose_evidence(keypoints, scores, lambdas, area)
+        keypoints = poses.keypoints[..., :2]
+        told = pose_evidence(keypoints, poses.keypoint_scores, poses.lambdas, area)
         told = np.stack([logits, *told, np.ones_like(logits)])
         logits = self.evidence.cpu().numpy() @ told
-        return np.where(lambdas > 0, expit(logits), 1).astype(np.float32)
+        return np.where(poses.lambdas > 0, expit(logits), 1).astype(np.float32)
 
 
 def pose_evidence(
@@ -93,13 +87,8 @@ def pose_evidence(
     """What the poses of a box tell of a second person, (3, L).
 
     The mean score of each pose, that of the pose of the smallest λ, and the OKS of the
-    two.
-
-    Args:
-        keypoints (np.ndarray): (L, K, 2), in pixels.
-        scores (np.ndarray): of the keypoints, (L, K).
-        lambdas (np.ndarray): (L,).
-        area (float): of the box in square pixels.
+    two. Keypoints (L, K, 2) are in pixels, the area of the box in square pixels;
+    scores (L, K), lambdas (L,).
     """
     first = np.argmin(lambdas)
     means = scores.mean(axis=1)

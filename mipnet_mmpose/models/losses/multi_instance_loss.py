@@ -4,6 +4,7 @@ from typing import Any, Optional, Union
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from ..mimb import first_tensor
 from ..stock_checkpoint import move_stock_keys
 
 
@@ -23,11 +24,10 @@ class MultiInstanceLoss(nn.Module):
             each instance index. Defaults to 1 for all.
 
     Shape:
-        takes what the stock loss takes, with B·N sample-major rows, and
-        returns what it returns for B rows.
+        takes what the stock loss takes, of B·N rows, and returns what it returns.
 
     Raises:
-        ValueError: where there are not N weights, or N does not divide the rows.
+        ValueError: where there are not N weights of at least 0.
     """
 
     def __init__(
@@ -49,18 +49,15 @@ class MultiInstanceLoss(nn.Module):
                 f'model.head.head.loss.instance_weights must be {num} values of at '
                 f'least 0 (num_instances={num}), got {list(weights)}'
             )
-        rows = len(_first_tensor((args, kwargs)))
-        if rows % num:
-            raise ValueError(
-                f'MultiInstanceLoss got {rows} rows, which num_instances={num} '
-                'does not divide'
-            )
-        total = None
+        rows = len(first_tensor(args))
+        losses = []
         for index, weight in enumerate(weights):
-            part = _every_nth_row((args, kwargs), index, num, rows)
-            loss = _scale(self.loss(*part[0], **part[1]), weight / num)
-            total = loss if total is None else _add(total, loss)
-        return total
+            positional, named = _every_nth_row((args, kwargs), index, num, rows)
+            loss = self.loss(*positional, **named)
+            terms = loss if isinstance(loss, list) else [loss]
+            losses.append([term * (weight / num) for term in terms])
+        means = [sum(terms) for terms in zip(*losses)]
+        return means if isinstance(loss, list) else means[0]
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -75,16 +72,6 @@ class MultiInstanceLoss(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def _first_tensor(tree: Any) -> Tensor:
-    if isinstance(tree, Tensor):
-        return tree
-    for item in tree.values() if isinstance(tree, dict) else tree:
-        if isinstance(item, (Tensor, dict, list, tuple)):
-            tensor = _first_tensor(item)
-            if tensor is not None:
-                return tensor
-
-
 def _every_nth_row(tree: Any, start: int, step: int, rows: int) -> Any:
     if isinstance(tree, Tensor):
         return tree[start::step] if tree.dim() and len(tree) == rows else tree
@@ -93,11 +80,3 @@ def _every_nth_row(tree: Any, start: int, step: int, rows: int) -> Any:
     if isinstance(tree, (list, tuple)):
         return type(tree)(_every_nth_row(v, start, step, rows) for v in tree)
     return tree
-
-
-def _scale(loss: Any, factor: float) -> Any:
-    return [x * factor for x in loss] if isinstance(loss, list) else loss * factor
-
-
-def _add(a: Any, b: Any) -> Any:
-    return [x + y for x, y in zip(a, b)] if isinstance(a, list) else a + b
