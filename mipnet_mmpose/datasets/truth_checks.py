@@ -97,9 +97,7 @@ def _examine_truth(findings, where, content, kind, metric, meta, part) -> None:
         lacking = ([(ERROR, what)] * ('crowdIndex' not in i) for i in images.values())
         findings.group(where, list(images.values()), lacking)
     in_image = Counter(person['image_id'] for person in counted)
-    what = (
-        f"images have more than {BEST} persons: COCO's evaluation takes the best {BEST}"
-    )
+    what = f'images have over {BEST} persons: the best {BEST} poses are evaluated'
     crowded = ([(WARNING, what)] * (in_image[i] > BEST) for i in images)
     findings.group(where, list(images.values()), crowded)
     if part is None:
