@@ -26,9 +26,9 @@ def parse_args(argv=None):
     add('--baseline', **two, help="CONFIG: a path or a name, of MMPose's or of ours")
     add('--mipnet', **two, help='the same of the MIPNet')
     data = 'FOLDER/annotations.json, FOLDER/images and ground-truth boxes, as mipnet '
-    data += 'synthcrowd makes them, in place of the test set of the configs'
+    data += 'synthcrowd makes them (default: the test set of the configs)'
     add('--data', type=Path, metavar='FOLDER', help=data)
-    boxes = "detections (COCO's results format) in place of the boxes of the configs"
+    boxes = "detections, COCO's results format (default: the boxes of the configs)"
     add('--boxes', type=Path, metavar='FILE', help=boxes)
     add('-o', '--out', type=Path, required=True, metavar='DIR', help='for the report')
     return parser.parse_args(argv)

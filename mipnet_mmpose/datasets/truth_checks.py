@@ -131,13 +131,14 @@ def _truth_faults(
         yield ERROR, 'annotations have no num_keypoints'
     if not str(person['id']).isdigit():
         yield ERROR, 'annotations have an id that is no whole number from 0 on'
+    if area == 'area' and area not in person:
+        yield ERROR, 'annotations have no area'
+        return
     if not counted:
-        if area not in person:
-            yield ERROR, f'annotations have no {area}'
         return
     size = person.get(area)
     if area == 'bbox':
-        size = np.prod(np.ravel(size or 0)[2:])
+        size = float(np.prod(np.ravel(size or 0)[2:]))
     if not isinstance(size, (int, float)):
         yield ERROR, f'persons have no {area} that is a number (or use_area=False)'
     elif not size > 0:

@@ -218,13 +218,16 @@ def test_files_that_are_no_coco_files(coco_folder, capsys):
         (lambda c: c.pop('categories'), 'categories is missing'),
         (lambda c: c.pop('annotations'), 'no person|without annotations'),
         (lambda c: [a.update(image_id=9) for a in c['annotations']], 'of all annot'),
-        (lambda c: [a.update(iscrowd=1) for a in c['annotations']], 'nobody has a'),
+        (
+            lambda c: [a.update(iscrowd=1) for a in c['annotations']],
+            'no person with a box',
+        ),
         (lambda c: c['annotations'][0].update(image_id=[1]), 'have no image_id'),
         (lambda c: c.update(images=[7]), 'images is not a list of dicts'),
     ):
         rewrite(folder, change)
         errors, *_ = findings(folder, capsys)
-        assert any(re.search(message, line) for line in errors), message
+        assert any(re.search(message, line) for line in errors), (message, errors)
         (folder / 'annotations.json').write_text(good)
     (folder / 'annotations.json').write_text('{"images": [')
     assert 'this is not a JSON file' in str(findings(folder, capsys)[0])
