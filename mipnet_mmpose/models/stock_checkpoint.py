@@ -85,5 +85,6 @@ def check_mimbs_loaded(
     if missing:
         raise ValueError(
             f'{checkpoint or "the checkpoint"} has no weights for {len(missing)} of '
-            f'the {len(mimbs)} MIMBs: train them, with load_from=<this checkpoint>'
+            f'the {len(mimbs)} MIMBs of the config: is it of the stock model? Train '
+            'the MIPNet first, with load_from=<this checkpoint>'
         )
