@@ -61,6 +61,8 @@ def mipnet_changes(
         ValueError: naming the config key, where no MIPNet can be made of it.
     """
     check_topdown(cfg)
+    if num_instances < 1:
+        raise ValueError(f'num_instances must be of at least 1, got {num_instances}')
     if where not in ('neck', 'backbone'):
         raise ValueError(f"where must be 'neck' or 'backbone', got {where!r}")
     if freeze and load_from is None:

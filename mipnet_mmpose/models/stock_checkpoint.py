@@ -46,10 +46,7 @@ def load_whole_checkpoint(model: nn.Module, checkpoint: Union[str, Path]) -> Non
 
 
 def load_weights(
-    model: nn.Module,
-    loaded: dict,
-    checkpoint: Union[str, Path, None],
-    stock_alone: bool = False,
+    model: nn.Module, loaded: dict, checkpoint: object, stock_alone: bool = False
 ) -> None:
     """As :func:`load_whole_checkpoint`, of what a file holds.
 
