@@ -161,12 +161,12 @@ def _results(jobs, workers):
     # Unlike multiprocessing.Pool it raises, and does not hang, when a worker dies.
     pool = ProcessPoolExecutor(workers, context, _start_worker)
     try:
-        # workers are born without Ctrl-C, which is the parent's to report
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # workers are born without Ctrl-C; it waits for the parent, which reports it
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             results = pool.map(_make, jobs, chunksize=4)
         finally:
-            signal.signal(signal.SIGINT, handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         yield from results
     finally:  # nobody waits for the pictures that are not begun
         pool.shutdown(cancel_futures=True)
