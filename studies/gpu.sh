@@ -31,8 +31,21 @@ part() { # name, seconds, command
 }
 
 part tests 60 "$python" -m pytest -q -p no:cacheprovider tests/test_cuda.py
-part cost 90 "$python" studies/gpu.py cost --out "$out/cost.md" $smoke
-part step 90 "$python" studies/gpu.py step --out "$out/step.md" $smoke
+networks=(td-hm_hrnet-w32_8xb64-210e_coco-256x192 td-hm_hrnet-w48_8xb32-210e_coco-384x288)
+cost() { # mode, seconds, arguments of cost.py
+    part "cost-$1" "$2" "$python" studies/cost.py --modes "$1" --out "$out/cost-$1.csv" "${@:3}"
+}
+if [ -n "$smoke" ]; then
+    for mode in float32 AMP compiled; do
+        cost $mode 120 --batch 2 --rounds 1 --variants stock 'N = 2' \
+            --networks simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192
+    done
+else
+    gpu=(--device cuda --batch 64 --rounds 5 --networks)
+    cost float32 75 "${gpu[@]}" "${networks[@]}"
+    cost AMP 75 "${gpu[@]}" "${networks[@]}"
+    cost compiled 120 "${gpu[@]}" "${networks[0]}" --variants stock 'N = 2'
+fi
 if [ -n "$data" ]; then
     device=(--device cuda --workers 7)
     [ -n "$smoke" ] && device=(--device cpu --limit 16) && epochs=1
@@ -40,4 +53,4 @@ if [ -n "$data" ]; then
         --weights "$weights" --out "$out/photographs" --seeds 1 --runs mipnet \
         --epochs "$epochs" "${device[@]}"
 fi
-cat "$out"/*.md
+cat "$out"/*.csv

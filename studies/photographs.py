@@ -126,7 +126,7 @@ def config(args, kind):
 
 def train(args, kind, seed):
     """Train with MMPose's own script; the checkpoint of the last epoch."""
-    from mipnet_mmpose.mmpose_files import mmpose_tool
+    from mipnet_mmpose.mmpose_files import mmpose_file
 
     if kind == 'released':
         return args.weights / 'tinypose_256x192.pth'
@@ -141,7 +141,7 @@ def train(args, kind, seed):
         more = ['--cfg-options', *args.options] if args.options else []
         if (folder / 'last_checkpoint').exists():
             more.append('--resume')
-        script = mmpose_tool('train.py')
+        script = mmpose_file('tools/train.py')
         run(script, folder / 'config.py', '--work-dir', folder, *more)
     return last
 
