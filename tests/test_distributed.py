@@ -124,24 +124,7 @@ def train(folder, processes):
 
 @pytest.mark.slow
 def test_dist_train_and_dist_test(folder):
-    checkpoint = train(folder, 2)
-    figures = []
-    for processes in (1, 2, 4):
-        out = folder / f'{processes}.json'
-        args = ['config.py', checkpoint, '--work-dir', 'out', '--out', out]
-        if processes == 1:
-            launch(folder, sys.executable, TOOLS / 'test.py', *args)
-        else:
-            args.insert(2, processes)
-            launch(folder, 'bash', TOOLS / 'dist_test.sh', *args)
-        figures.append(json.loads(out.read_text()))
-        figures[-1] = {k: v for k, v in figures[-1].items() if k.startswith('coco/')}
-    assert figures[0] == figures[1] == figures[2]
-    assert 0 < figures[0]['coco/AR'] < 1 and 'coco/lambda1/AP' in figures[0]
-
-
-@pytest.mark.slow
-def test_dist_train_of_mimbs_and_presence_with_people_pasted(folder):
+    """Of the MIMBs and presence, with people pasted; 4 processes are in test_processes."""
     stock = MODELS.build(estimator_config(None)).state_dict()
     torch.save(dict(state_dict=stock), folder / 'stock.pth')
     with open(folder / 'config.py', 'a') as config:
@@ -149,11 +132,24 @@ def test_dist_train_of_mimbs_and_presence_with_people_pasted(folder):
         config.write("custom_hooks = [dict(type='FreezeStockHook')]\n")
         config.write("model['head']['presence'] = {}\n")
         config.write("train_dataloader['dataset']['paste_people'] = dict(prob=1)\n")
-    trained = torch.load(train(folder, 2), weights_only=False)['state_dict']
+    checkpoint = train(folder, 2)
+    trained = torch.load(checkpoint, weights_only=False)['state_dict']
     assert trained['head.presence.norm.running_mean'].abs().max() > 0
     for key, value in stock.items():
         ours = f'head.{key}' if key.startswith('head.') else key
         assert torch.equal(trained[ours], value), key
+
+    figures = []
+    for script in ([sys.executable, 'test.py'], ['bash', 'dist_test.sh']):
+        out = folder / f'{script[1]}.json'
+        args = ['config.py', checkpoint, '--work-dir', 'out', '--out', out]
+        if script[0] == 'bash':
+            args.insert(2, 2)
+        launch(folder, script[0], TOOLS / script[1], *args)
+        figures.append(json.loads(out.read_text()))
+        figures[-1] = {k: v for k, v in figures[-1].items() if k.startswith('coco/')}
+    assert figures[0] == figures[1]
+    assert 0 < figures[0]['coco/AR'] < 1 and 'coco/lambda1/AP' in figures[0]
 
 
 @pytest.mark.slow
