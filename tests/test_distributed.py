@@ -124,7 +124,7 @@ def train(folder, processes):
 
 @pytest.mark.slow
 def test_dist_train_and_dist_test(folder):
-    """Of the MIMBs and presence, with people pasted; 4 processes are in test_processes."""
+    """Of MIMBs and presence, with people pasted; test_processes has 4 processes."""
     stock = MODELS.build(estimator_config(None)).state_dict()
     torch.save(dict(state_dict=stock), folder / 'stock.pth')
     with open(folder / 'config.py', 'a') as config:
