@@ -1,15 +1,8 @@
-from .merge_poses import (
-    MERGE_DEFAULTS,
-    merge_poses,
-    merge_settings,
-    merge_sigmas,
-    score_poses,
-    suppress_poses,
-)
+from .merge_poses import MERGE_DEFAULTS, merge_poses, merge_settings, merge_sigmas
 from .multi_instance_coco_metric import MultiInstanceCocoMetric
 from .multi_instance_coco_wholebody_metric import MultiInstanceCocoWholeBodyMetric
 from .multi_instance_posetrack18_metric import MultiInstancePoseTrack18Metric
-from .oks import oks, oks_nms, soft_oks_nms
+from .oks import oks, oks_nms
 from .primary_instance_metric import PrimaryInstanceMetric
 
 __all__ = [
@@ -23,7 +16,4 @@ __all__ = [
     'merge_sigmas',
     'oks',
     'oks_nms',
-    'score_poses',
-    'soft_oks_nms',
-    'suppress_poses',
 ]

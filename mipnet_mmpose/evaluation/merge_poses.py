@@ -15,17 +15,8 @@ from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
 from .metric_configs import metric_configs
-from .oks import COCO_SIGMAS, oks_nms, soft_oks_nms
+from .oks import COCO_SIGMAS, oks_nms
 
-MERGE_DEFAULTS = dict(
-    score_mode='bbox_keypoint',
-    keypoint_score_thr=0.2,
-    score_decay=0.5,
-    presence_thr=0.5,
-    nms_mode='oks_nms',
-    nms_thr=0.9,
-)
-SUPPRESSIONS = {'oks_nms': oks_nms, 'soft_oks_nms': soft_oks_nms}
 UNKNOWN_SIGMA = 0.067  # the mean of COCO's 17
 
 
@@ -37,7 +28,13 @@ def merge_poses(
     areas: np.ndarray,
     sigmas: Optional[np.ndarray] = None,
     presence: Optional[np.ndarray] = None,
-    **settings: Any,
+    *,
+    score_mode: str = 'bbox_keypoint',
+    keypoint_score_thr: float = 0.2,
+    score_decay: float = 0.5,
+    presence_thr: float = 0.5,
+    nms_mode: str = 'oks_nms',
+    nms_thr: float = 0.9,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The people among the P poses of all boxes of one image.
 
@@ -54,8 +51,15 @@ def merge_poses(
             default.
         presence (np.ndarray, optional): probability that there is such a person,
             (P, ). It takes the place of the decay.
-        **settings: what differs from :data:`MERGE_DEFAULTS`. ``nms_mode='none'`` keeps
-            every finite pose, whatever its presence, in the given order.
+        score_mode (str): as for ``CocoMetric``: ``'bbox_keypoint'`` (box score times
+            the mean score of the keypoints above the threshold), ``'bbox'``,
+            ``'keypoint'`` or ``'bbox_rle'``.
+        keypoint_score_thr (float): of ``'bbox_keypoint'``.
+        score_decay (float): factor for λ ≥ 1, without presence.
+        presence_thr (float): least presence of a pose.
+        nms_mode (str): ``'oks_nms'``, ``'soft_oks_nms'``, or ``'none'`` to keep every
+            finite pose, whatever its presence, in the given order.
+        nms_thr (float): poses of greater OKS are one person.
 
     Returns:
         tuple: indices of the people, best first, (M, ); scores of all poses, (P, ),
@@ -63,20 +67,29 @@ def merge_poses(
 
     Raises:
         ValueError: where the numbers of keypoints and of sigmas differ.
-        TypeError: where a setting is unknown.
     """
-    settings = dict(MERGE_DEFAULTS, **settings)
-    presence_thr = settings.pop('presence_thr')
-    suppression = {name: settings.pop(name) for name in ('nms_mode', 'nms_thr')}
     sigmas = COCO_SIGMAS if sigmas is None else np.asarray(sigmas)
     if keypoints.shape[1] != len(sigmas):
         raise ValueError(
             f'the poses have {keypoints.shape[1]} keypoints, the metainfo of the '
             f'dataset has {len(sigmas)} sigmas: they must be as many'
         )
-    scores = score_poses(
-        keypoint_scores, bbox_scores, lambdas, presence=presence, **settings
-    )
+    if score_mode == 'bbox':
+        scores = bbox_scores
+    elif score_mode == 'keypoint':
+        scores = keypoint_scores.mean(axis=1)
+    elif score_mode == 'bbox_rle':
+        means = keypoint_scores.mean(axis=1)
+        scores = bbox_scores + means + keypoint_scores.max(axis=1)
+    else:
+        confident = keypoint_scores > keypoint_score_thr
+        total = np.where(confident, keypoint_scores, 0).sum(axis=1, dtype=np.float64)
+        scores = bbox_scores * total / np.maximum(confident.sum(axis=1), 1)
+    if presence is None:
+        scores = scores * np.where(lambdas >= 1, score_decay, 1.0)
+    else:
+        scores = scores * presence
+
     finite = np.isfinite(keypoints).all(axis=(1, 2)) & np.isfinite(scores)
     finite &= np.isfinite(keypoint_scores).all(axis=1)
     if not finite.all():
@@ -85,13 +98,17 @@ def merge_poses(
             stacklevel=2,
         )
     scores = np.where(finite, scores, np.nan)
-    if presence is not None and suppression['nms_mode'] != 'none':
+    if nms_mode == 'none':
+        return np.flatnonzero(finite), scores
+    if presence is not None:
         finite &= presence >= presence_thr
     left = np.flatnonzero(finite)
-    kept = suppress_poses(
-        keypoints[left], scores[left], areas[left], sigmas, **suppression
-    )
+    soft = nms_mode == 'soft_oks_nms'
+    kept = oks_nms(keypoints[left], scores[left], areas[left], nms_thr, sigmas, soft)
     return left[kept], scores
+
+
+MERGE_DEFAULTS = dict(merge_poses.__kwdefaults__)
 
 
 def merge_settings(cfg: Config, **changes: Any) -> dict[str, Any]:
@@ -150,65 +167,3 @@ def merge_sigmas(
             'for each, or an empty list'
         )
     return sigmas if indices is None else sigmas[indices]
-
-
-def score_poses(
-    keypoint_scores: np.ndarray,
-    bbox_scores: np.ndarray,
-    lambdas: np.ndarray,
-    score_mode: str = 'bbox_keypoint',
-    keypoint_score_thr: float = 0.2,
-    score_decay: float = 0.5,
-    presence: Optional[np.ndarray] = None,
-) -> np.ndarray:
-    """Score of each of P poses.
-
-    Args:
-        keypoint_scores, bbox_scores, lambdas, presence: As for :func:`merge_poses`.
-        score_mode (str): As for ``CocoMetric``: ``'bbox_keypoint'`` (box score
-            times the mean score of the keypoints above the threshold),
-            ``'bbox'``, ``'keypoint'`` or ``'bbox_rle'``.
-        keypoint_score_thr (float): Of ``'bbox_keypoint'``. Defaults to 0.2.
-        score_decay (float): Factor for λ ≥ 1, without presence. Defaults to 0.5.
-
-    Returns:
-        np.ndarray: (P, ).
-    """
-    if score_mode == 'bbox':
-        score = bbox_scores
-    elif score_mode == 'keypoint':
-        score = keypoint_scores.mean(axis=1)
-    elif score_mode == 'bbox_rle':
-        score = bbox_scores + keypoint_scores.mean(axis=1) + keypoint_scores.max(axis=1)
-    else:
-        confident = keypoint_scores > keypoint_score_thr
-        total = np.where(confident, keypoint_scores, 0).sum(axis=1, dtype=np.float64)
-        score = bbox_scores * total / np.maximum(confident.sum(axis=1), 1)
-    if presence is None:
-        presence = np.where(lambdas >= 1, score_decay, 1.0)
-    return presence * score
-
-
-def suppress_poses(
-    keypoints: np.ndarray,
-    scores: np.ndarray,
-    areas: np.ndarray,
-    sigmas: Optional[np.ndarray] = None,
-    nms_mode: str = 'oks_nms',
-    nms_thr: float = 0.9,
-) -> np.ndarray:
-    """Indices of the poses of an image to keep.
-
-    Args:
-        keypoints, areas, sigmas: As for :func:`merge_poses`.
-        scores (np.ndarray): (P, ).
-        nms_mode (str): ``'oks_nms'``, ``'soft_oks_nms'``, or ``'none'`` to keep
-            all. Defaults to ``'oks_nms'``.
-        nms_thr (float): Poses of greater OKS are one person. Defaults to 0.9.
-
-    Returns:
-        np.ndarray: best first; in the given order with ``'none'``.
-    """
-    if nms_mode == 'none' or not len(scores):
-        return np.arange(len(scores))
-    return SUPPRESSIONS[nms_mode](keypoints, scores, areas, nms_thr, sigmas)

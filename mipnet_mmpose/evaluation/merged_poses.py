@@ -1,13 +1,13 @@
 import logging
-import tempfile
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Optional
 
 import numpy as np
 from mmengine.logging import print_log
 from mmpose.evaluation.functional import transform_pred
+from mmpose.evaluation.metrics import CocoMetric
 
 from .ground_truth import check_ground_truth
 from .merge_poses import MERGE_DEFAULTS, merge_poses, merge_sigmas
@@ -51,7 +51,10 @@ class MergedPoses:
         self.score_decay = score_decay
         self.presence_thr = presence_thr
         self.per_lambda = per_lambda
-        self._gt_is_converted = False
+        # what is left to the stock class: to score, drop or convert nothing
+        self.settings = {name: getattr(self, name) for name in MERGE_DEFAULTS}
+        self.score_mode, self.nms_mode = 'bbox', 'none'
+        self.converter, self.pred_converter = self.pred_converter, None
 
     @property
     def dataset_meta(self) -> Optional[dict]:
@@ -60,7 +63,7 @@ class MergedPoses:
 
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
-        super(MergedPoses, type(self)).dataset_meta.fset(self, dataset_meta)
+        CocoMetric.dataset_meta.fset(self, dataset_meta)
         if self.coco is not None and self.max_people and not self.format_only:
             check_ground_truth(self.coco, self.use_area)
 
@@ -69,13 +72,17 @@ class MergedPoses:
         start = len(self.results)
         super().process(data_batch, data_samples)
         for (pred, _), sample in zip(self.results[start:], data_samples):
-            poses = sample['pred_instances']
-            num = len(poses['keypoints'])
+            if self.converter is not None:
+                num, mapping = (self.converter[k] for k in ('num_keypoints', 'mapping'))
+                transform_pred(pred, num, mapping)
+            poses, num = sample['pred_instances'], len(pred['keypoints'])
             pred['lambdas'] = poses.get('lambdas', np.zeros(num, np.float32))
             if 'presence' in poses:
                 pred['presence'] = poses['presence']
-            if 'areas' in pred:  # of the box
-                pred['areas'] = np.broadcast_to(pred['areas'], num)
+            areas = pred.get('areas')  # of the box
+            if areas is None:
+                areas = np.ptp(pred['keypoints'][..., :2], axis=1).prod(axis=1)
+            pred['areas'] = np.broadcast_to(areas, num)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate the people of all images, and each λ alone with ``per_lambda``.
@@ -86,106 +93,76 @@ class MergedPoses:
         Returns:
             dict: metric names and values.
         """
-        boxes: dict = defaultdict(dict)
-        for pred, truth in results:  # padding of several processes repeats boxes
-            boxes[pred['img_id']].setdefault(pred['id'], (pred, truth))
-        images = [self._poses(image) for image in boxes.values()]
-        truths = [(NOBODY, gt) for image in boxes.values() for _, gt in image.values()]
-        people, scores = self._people(images)
+        # padding of several processes repeats boxes
+        boxes = {(pred['img_id'], pred['id']): (pred, gt) for pred, gt in results}
+        images = defaultdict(list)
+        for key in sorted(boxes):
+            images[key[0]] += _one_by_one(boxes[key][0])
+        truths = [(NOBODY, gt) for _, gt in boxes.values()] or [(NOBODY, {})]
+        people, scores = self._people(images.values())
         self._warn(people, scores)
-        with tempfile.TemporaryDirectory() as folder:
-            prefix = self.outfile_prefix or f'{folder}/results'
-            metrics = self._evaluate(truths + people, prefix)
-            lambdas = sorted({v for poses in images for v in poses['lambdas']})
-            if not self.per_lambda or self.format_only or len(lambdas) == 1:
-                return metrics
-            for value in lambdas:
-                print_log(f'Evaluating lambda = {value:g} alone...', 'current')
-                people, _ = self._people(
-                    {
-                        key: rows[poses['lambdas'] == value]
-                        for key, rows in poses.items()
-                    }
-                    for poses in images
-                )
-                prefix = f'{folder}/lambda{value:g}/results'
-                for key, found in self._evaluate(truths + people, prefix).items():
-                    metrics[f'lambda{value:g}/{key}'] = found
+        metrics = super().compute_metrics(truths + people)
+        self.gt_converter = None  # the annotations are converted now
+        lambdas = sorted({value for pred, _ in results for value in pred['lambdas']})
+        if not self.per_lambda or self.format_only or len(lambdas) == 1:
+            return metrics
+        prefix, self.outfile_prefix = self.outfile_prefix, None
+        for value in lambdas:
+            print_log(f'Evaluating lambda = {value:g} alone...', 'current')
+            people, _ = self._people(
+                [pose for pose in poses if pose['lambdas'][0] == value]
+                for poses in images.values()
+            )
+            for key, found in super().compute_metrics(truths + people).items():
+                metrics[f'lambda{value:g}/{key}'] = found
+        self.outfile_prefix = prefix
         return metrics
 
-    def _poses(self, boxes: dict) -> dict[str, np.ndarray]:
-        """The poses of an image, a row each, those of the box of lowest id first."""
-        preds = [boxes[box_id][0] for box_id in sorted(boxes)]
-        if self.pred_converter is not None:
-            num, mapping = (
-                self.pred_converter[k] for k in ('num_keypoints', 'mapping')
-            )
-            preds = [transform_pred(dict(pred), num, mapping) for pred in preds]
-        poses = {
-            key: np.concatenate([pred[key] for pred in preds])
-            for key in (*MERGED, 'bbox')
-            if key in preds[0]
-        }
-        if 'areas' not in poses:
-            poses['areas'] = np.ptp(poses['keypoints'][..., :2], axis=1).prod(axis=1)
-        for key in ('img_id', 'category_id'):
-            rows = [np.repeat(pred[key], len(pred['lambdas'])) for pred in preds]
-            poses[key] = np.concatenate(rows)
-        return poses
-
-    def _people(self, images: Sequence[dict]) -> tuple[list, np.ndarray]:
+    def _people(self, images: Iterable[list[dict]]) -> tuple[list, np.ndarray]:
         """A result as of the stock metric for each person; the scores of all poses."""
-        settings = {name: getattr(self, name) for name in MERGE_DEFAULTS}
-        settings['sigmas'] = merge_sigmas(self.dataset_meta)
         people: list = []
         all_scores = [np.zeros(0)]
-        for poses in images:
-            given = {key: poses[key] for key in MERGED if key in poses}
+        sigmas = merge_sigmas(self.dataset_meta)
+        for poses in filter(None, images):
+            rows = {
+                key: np.concatenate([pose[key] for pose in poses])
+                for key in MERGED
+                if key in poses[0]
+            }
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')  # _warn counts those of all images
-                kept, scores = merge_poses(**given, **settings)
+                kept, scores = merge_poses(**rows, sigmas=sigmas, **self.settings)
             all_scores.append(scores)
             for i in kept:
-                person = {key: rows[i : i + 1] for key, rows in poses.items()}
-                ids = dict(
-                    img_id=poses['img_id'][i], category_id=poses['category_id'][i]
-                )
-                person.update(ids, id=len(people), bbox_scores=scores[i : i + 1])
-                people.append((person, dict(ids, raw_ann_info=[])))
+                scored = dict(id=len(people), bbox_scores=scores[i : i + 1])
+                gt = dict(img_id=poses[i]['img_id'], raw_ann_info=[])
+                people.append((dict(poses[i], **scored), gt))
         return people, np.concatenate(all_scores)
 
     def _warn(self, people: list, scores: np.ndarray) -> None:
         """Say once how many poses do not count, and why."""
         lost = np.isnan(scores).sum()
+        if lost:
+            text = f'{lost} of {len(scores)} poses are not finite and are left out'
+            print_log(text, 'current', logging.WARNING)
         counts = Counter(person['img_id'] for person, _ in people)
         limit = self.max_people or len(people)
         beyond = [num - limit for num in counts.values() if num > limit]
-        for found, text in (
-            (lost, f'{lost} of {len(scores)} poses are not finite and are left out'),
-            (
-                beyond,
+        if beyond:
+            text = (
                 f'{len(beyond)} of {len(counts)} images have more than {limit} people. '
                 f"COCO's evaluation looks at the best by score: {sum(beyond)} poses do "
-                'not count',
-            ),
-        ):
-            if found:
-                print_log(text, 'current', logging.WARNING)
+                'not count'
+            )
+            print_log(text, 'current', logging.WARNING)
 
-    def _evaluate(self, results: list, prefix: str) -> dict[str, float]:
-        """By the stock class, for which nothing is left to score, drop or convert."""
-        changes = dict(
-            score_mode='bbox',
-            nms_mode='none',
-            pred_converter=None,
-            gt_converter=None if self._gt_is_converted else self.gt_converter,
-            outfile_prefix=prefix,
-        )
-        given = {name: getattr(self, name) for name in changes}
-        vars(self).update(changes)
-        try:
-            metrics = super().compute_metrics(results or [(NOBODY, {})])
-        finally:
-            vars(self).update(given)
-        self._gt_is_converted = True
-        return metrics
+
+def _one_by_one(pred: dict) -> list[dict]:
+    """The poses of a box as a prediction each."""
+    return [
+        {
+            key: value[i : i + 1] if key in (*MERGED, 'bbox') else value
+            for key, value in pred.items()
+        }
+        for i in range(len(pred['lambdas']))
+    ]

@@ -1,15 +1,16 @@
 """OKS and its non-maximum suppression, one person against all others at once.
 
-The suppressions keep exactly what ``oks_nms`` and ``soft_oks_nms`` of MMPose keep, in
-the same order; MMPose's inner loop goes person by person. Of equal scores the later
-person comes first; MMPose leaves that to numpy's sort, which differs by processor.
+The suppression keeps exactly what ``oks_nms`` and ``soft_oks_nms`` of MMPose keep, in
+the same order and precision; MMPose's inner loop goes person by person. Of equal scores
+the later person comes first; MMPose leaves that to numpy's sort, which differs by
+processor.
 """
 
 from typing import Optional, Union
 
 import numpy as np
-from mmpose.evaluation.functional.nms import _rescore
 
+SOFT_MAX = 20  # persons that MMPose's soft suppression keeps
 COCO_SIGMAS = np.array(
     [0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72]
     + [0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89]
@@ -55,6 +56,7 @@ def oks_nms(
     areas: np.ndarray,
     threshold: float,
     sigmas: Optional[np.ndarray] = None,
+    soft: bool = False,
 ) -> np.ndarray:
     """Greedy suppression: keep the best, drop who is closer than the threshold.
 
@@ -64,46 +66,22 @@ def oks_nms(
         areas (np.ndarray): in square pixels, (P, ).
         threshold (float): persons of greater OKS are taken for one.
         sigmas (np.ndarray, optional): as for :func:`oks`.
+        soft (bool): lower the scores of the similar, and keep the best 20.
 
     Returns:
         np.ndarray: indices of the persons kept, best first.
     """
+    scores = scores.copy()
     order = scores.argsort(kind='stable')[::-1]
-    keep = []
-    while len(order):
+    keep: list = []
+    while len(order) and not (soft and len(keep) == SOFT_MAX):
         best, order = order[0], order[1:]
         keep.append(best)
-        similar = _similar(keypoints, areas, best, order, sigmas)
-        order = order[similar <= threshold]
+        area = (areas[best] + areas[order]) / 2
+        similar = oks(keypoints[order], keypoints[best], area, sigmas).astype('f4')
+        if soft:
+            scores[order] *= np.exp(-(similar**2) / threshold)
+            order = order[scores[order].argsort(kind='stable')[::-1]]
+        else:
+            order = order[similar <= threshold]
     return np.array(keep, dtype=np.intp)
-
-
-def soft_oks_nms(
-    keypoints: np.ndarray,
-    scores: np.ndarray,
-    areas: np.ndarray,
-    threshold: float,
-    sigmas: Optional[np.ndarray] = None,
-    max_dets: int = 20,
-) -> np.ndarray:
-    """Soft suppression: lower the scores of the similar, keep ``max_dets``.
-
-    Arguments and result as for :func:`oks_nms`.
-    """
-    order = scores.argsort(kind='stable')[::-1]
-    scores = scores[order]
-    keep = []
-    while len(order) and len(keep) < max_dets:
-        best, order = order[0], order[1:]
-        keep.append(best)
-        similar = _similar(keypoints, areas, best, order, sigmas)
-        scores = _rescore(similar, scores[1:], threshold)
-        again = scores.argsort(kind='stable')[::-1]
-        order, scores = order[again], scores[again]
-    return np.array(keep, dtype=np.intp)
-
-
-def _similar(keypoints, areas, best, others, sigmas):
-    """OKS of a person with others, (M, ), in MMPose's precision."""
-    area = (areas[best] + areas[others]) / 2
-    return oks(keypoints[others], keypoints[best], area, sigmas).astype('f4')

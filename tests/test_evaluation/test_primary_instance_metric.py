@@ -71,23 +71,18 @@ def primary(metric):
 
 
 @pytest.mark.parametrize('metric', STOCK, ids=lambda m: m['type'])
-@pytest.mark.parametrize('lambdas', [(0, 1), (1, 0.5, 0)])
-def test_result_is_the_stock_metrics_on_the_primary_poses(metric, lambdas):
-    samples = box_samples(lambdas)
+def test_result_is_the_stock_metrics_on_the_primary_poses(metric):
+    samples = box_samples((1, 0.5, 0))
     expected = evaluate(metric, one_pose(samples))
     assert max(expected.values()) > 0
     np.testing.assert_equal(evaluate(primary(metric), samples), expected)
 
 
 def test_list_of_metrics_keeps_prefixes_and_drops_padding():
-    metrics = [
-        dict(type='PCKAccuracy', prefix='loose', thr=0.2),
-        dict(type='PCKAccuracy', prefix='tight', thr=0.05),
-        dict(type='EPE'),
-    ]
+    metrics = [dict(type='PCKAccuracy', prefix='tight', thr=0.05), dict(type='EPE')]
     samples = box_samples()
     expected = evaluate(metrics, one_pose(samples), size=9)
-    assert set(expected) == {'loose/PCK', 'tight/PCK', 'EPE'}
+    assert set(expected) == {'tight/PCK', 'EPE'}
     assert evaluate(metrics, one_pose(samples)) != expected
     ours = [primary(metric) for metric in metrics]
     assert evaluate(ours, samples, size=9) == expected
@@ -104,8 +99,7 @@ def test_missing_primary_pose_is_named():
 
 
 @pytest.mark.parametrize('metric', STOCK, ids=lambda m: m['type'])
-@pytest.mark.parametrize('num', [1, 12])
-def test_stock_metric_of_one_pose_stops_at_several(metric, num):
+def test_stock_metric_of_one_pose_stops_at_several(metric):
     """Without MIPNetCheckHook, which puts PrimaryInstanceMetric around it."""
     with pytest.raises((IndexError, ValueError)):
-        evaluate(metric, box_samples(num=num))
+        evaluate(metric, box_samples())

@@ -38,8 +38,10 @@ def evaluate_rank(name, rank, world_size, folder, padded):
     (folder / f'{rank}.json').write_text(json.dumps(result))
 
 
-@pytest.mark.parametrize('name', ['coco', 'primary'])
-@pytest.mark.parametrize(('world_size', 'padded'), [(2, True), (2, False), (4, False)])
+@pytest.mark.parametrize(
+    ('name', 'world_size', 'padded'),
+    [('coco', 2, True), ('coco', 4, False), ('primary', 2, True)],
+)
 def test_several_processes_give_the_result_of_one(name, world_size, padded, tmp_path):
     context = torch.multiprocessing.get_context('fork')
     ranks = [

@@ -8,10 +8,10 @@ from scipy.special import expit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...evaluation.merge_poses import UNKNOWN_SIGMA
 from ...evaluation.oks import oks
 from ..mimb import global_average
 
-SIGMA = 0.067  # of every keypoint: the mean of COCO's
 MARGIN = 1.25  # a crop is as many times as wide and high as its box
 
 
@@ -92,5 +92,6 @@ def pose_evidence(
     """
     first = np.argmin(lambdas)
     means = scores.mean(axis=1)
-    alike = oks(keypoints, keypoints[first], area, np.full(keypoints.shape[1], SIGMA))
+    sigmas = np.full(keypoints.shape[1], UNKNOWN_SIGMA)
+    alike = oks(keypoints, keypoints[first], area, sigmas)
     return np.stack([means, np.full_like(means, means[first]), alike])
