@@ -1,10 +1,5 @@
-from collections.abc import Iterator
-from typing import Any
-
 from mmengine.config import Config
-from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS, METRICS
 
@@ -59,15 +54,19 @@ class MIPNetCheckHook(Hook):
                 f"(type='{head}') cannot regroup: "
                 "use model.head=dict(type='MIPNetHead', head=<the present head>)"
             )
-        for key in ('val_evaluator', 'test_evaluator'):
-            for name, metric in _stock_metrics(getattr(runner, f'_{key}', None), key):
-                ours = f"type='MultiInstance{metric}', ..."
-                if METRICS.get(f'MultiInstance{metric}') is None:
-                    ours = f"type='PrimaryInstanceMetric', metric=dict(type='{metric}')"
-                raise ValueError(
-                    f"{name}: type='{metric}' takes one pose per box, the model gives "
-                    f'{num}: use dict({ours}), the arguments as they are'
-                )
+        for name in ('val', 'test'):
+            # built where the run needs it
+            evaluator = getattr(getattr(runner, f'_{name}_loop'), 'evaluator', None)
+            for metric in map(type, getattr(evaluator, 'metrics', ())):
+                # one that does neither itself knows of one pose per box
+                methods = (metric.process, metric.compute_metrics)
+                if all(m.__module__.startswith('mmpose.') for m in methods):
+                    raise ValueError(
+                        f"{name}_evaluator: type='{metric.__name__}' takes one pose "
+                        f'per box, the model gives {num}: use dict('
+                        f'{_for_several_poses(metric.__name__)}), the arguments as '
+                        'they are'
+                    )
 
     def before_train(self, runner: Runner) -> None:
         """Check what the training starts from, and whether the MIMBs learn."""
@@ -77,7 +76,11 @@ class MIPNetCheckHook(Hook):
             if file and Config.fromfile(file).get('load_from'):
                 raise ValueError(text)
             runner.logger.warning(text)
-        rates = _learning_rates(runner.optim_wrapper)
+        rates = {  # before any schedule
+            id(parameter): group.get('initial_lr', group['lr'])
+            for group in runner.optim_wrapper.param_groups
+            for parameter in group['params']
+        }
         largest = max(rates.values(), default=0)
         found = []
         mimbs = [p for p in runner.model.named_parameters() if '.mimbs.' in p[0]]
@@ -104,31 +107,7 @@ class MIPNetCheckHook(Hook):
     before_val = before_test
 
 
-def _stock_metrics(part: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Config key and class of each metric of MMPose in an evaluator, built or not."""
-    if isinstance(part, (list, tuple)):
-        for i, metric in enumerate(part):
-            yield from _stock_metrics(metric, f'{key}.{i}')
-    elif isinstance(part, Evaluator):
-        yield from _stock_metrics(part.metrics, f'{key}.metrics')
-    elif isinstance(part, dict) and 'metrics' in part:
-        yield from _stock_metrics(part['metrics'], f'{key}.metrics')
-    elif part:
-        kind = part.get('type') if isinstance(part, dict) else type(part)
-        kind = METRICS.get(kind) if isinstance(kind, str) else kind
-        # one that does neither itself knows of one pose per box
-        methods = [getattr(kind, name, None) for name in ('process', 'compute_metrics')]
-        if all(getattr(m, '__module__', '').startswith('mmpose.') for m in methods):
-            yield key, kind.__name__
-
-
-def _learning_rates(optim_wrapper) -> dict[int, float]:
-    """That of each parameter before any schedule, by the parameter's id."""
-    several = isinstance(optim_wrapper, OptimWrapperDict)
-    wrappers = optim_wrapper.values() if several else [optim_wrapper]
-    return {
-        id(parameter): group.get('initial_lr', group['lr'])
-        for wrapper in wrappers
-        for group in wrapper.param_groups
-        for parameter in group['params']
-    }
+def _for_several_poses(metric: str) -> str:
+    if METRICS.get(f'MultiInstance{metric}') is not None:
+        return f"type='MultiInstance{metric}', ..."
+    return f"type='PrimaryInstanceMetric', metric=dict(type='{metric}')"
