@@ -16,7 +16,6 @@ def _missing(op_name):
             'Install full mmcv: pip uninstall mmcv-lite, then mim install mmcv'
         )
 
-    raise_missing.__name__ = op_name
     return raise_missing
 
 
@@ -50,20 +49,7 @@ def nms(boxes, scores, iou_threshold, offset):
 
 def roi_align_forward(input, rois, output, argmax_y, argmax_x, **options):
     """Write average RoIAlign of ``input`` (B, C, H, W) into ``output`` (R, C, h, w)."""
-    output.copy_(_roi_align(input, rois, **options))
-
-
-def roi_align_backward(grad_output, rois, argmax_y, argmax_x, grad_input, **options):
-    """Write the gradient of :func:`roi_align_forward` into ``grad_input``."""
-    # RoIAlign is linear in its input: any input has the same gradient
-    with torch.enable_grad():
-        input = torch.zeros_like(grad_input, requires_grad=True)
-        output = _roi_align(input, rois, **options)
-    grad_input.copy_(torch.autograd.grad(output, input, grad_output)[0])
-
-
-def _roi_align(input, rois, pool_mode, aligned_height, aligned_width, **options):
-    if pool_mode == 0:
+    if options.pop('pool_mode') == 0:
         _missing('roi_align (pool_mode="max")')()
-    size = (aligned_height, aligned_width)
-    return ops.roi_align(input, rois.to(input.dtype), size, **options)
+    size = options.pop('aligned_height'), options.pop('aligned_width')
+    output.copy_(ops.roi_align(input, rois.to(input.dtype), size, **options))

@@ -48,7 +48,7 @@ def greedy_nms(boxes, scores, iou_threshold, offset):
 
 
 @pytest.mark.parametrize('offset', [0, 1])
-@pytest.mark.parametrize('iou_threshold', [0.1, 0.3, 0.5, 0.7])
+@pytest.mark.parametrize('iou_threshold', [0.1, 0.5])
 def test_nms_keeps_what_the_textbook_algorithm_keeps(offset, iou_threshold):
     boxes, scores = random_boxes(80, seed=offset)
     dets, keep = mmcv.ops.nms(boxes, scores, iou_threshold, offset=offset)
@@ -70,13 +70,6 @@ def test_roi_align_of_a_ramp_is_the_ramp_at_the_middle_of_each_bin(
     x = (left + middle * (right - left)) / 4 - aligned / 2
     y = ((top + middle * (bottom - top)) / 4 - aligned / 2)[:, None]
     np.testing.assert_allclose(output, [x + 0 * y, 3 * y - x], rtol=1e-9, atol=1e-9)
-
-
-def test_roi_align_gradient_matches_finite_differences():
-    features = torch.rand(2, 2, 6, 5, dtype=torch.double, requires_grad=True)
-    rois = torch.tensor([[0, 1, 1, 18, 20.5], [1, 3, 0, 20, 24]], dtype=torch.double)
-    layer = mmcv.ops.RoIAlign((2, 3), 0.25, 0)
-    assert torch.autograd.gradcheck(lambda x: layer(x, rois), features)
 
 
 @lite_only
@@ -114,16 +107,14 @@ def fake_mmcv(monkeypatch, folder, with_ext):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
-def test_full_mmcv_is_left_alone(monkeypatch, tmp_path):
-    fake_mmcv(monkeypatch, tmp_path, with_ext=True)
+@pytest.mark.parametrize('full', [True, False])
+def test_mmcv_is_not_imported_to_find_out_and_full_mmcv_is_left_alone(
+    full, monkeypatch, tmp_path
+):
+    fake_mmcv(monkeypatch, tmp_path, with_ext=full)
     install_mmcv_ext()
-    assert 'mmcv._ext' not in sys.modules
-
-
-def test_mmcv_is_not_imported_to_find_out(monkeypatch, tmp_path):
-    fake_mmcv(monkeypatch, tmp_path, with_ext=False)
-    install_mmcv_ext()
-    assert 'mmcv._ext' in sys.modules and 'mmcv' not in sys.modules
+    assert 'mmcv' not in sys.modules
+    assert ('mmcv._ext' in sys.modules) != full
 
 
 @pytest.mark.slow
