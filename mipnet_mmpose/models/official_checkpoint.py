@@ -85,15 +85,17 @@ class OfficialModel:
     def __str__(self) -> str:
         return f'{self.family}-{"W" if self.family == "HRNet" else ""}{self.size}'
 
-    def official_key(self, key: str) -> str:
-        """The authors' name for a key of ours."""
-        pattern = r'backbone\.mimbs\.(\d+)\.mimbs\.(\d+)\.(excite|embed)\.(.+)'
-        match = re.fullmatch(pattern, key)
+    def our_key(self, key: str) -> str:
+        """The name in a model of ours for a key of the authors'."""
+        names = '|'.join(self.positions)
+        match = re.fullmatch(rf'({names})\.se_layers\.(\d+)\.(fc|fc_lambda)\.(.+)', key)
         if match is None:
-            return re.sub(r'^(backbone|head\.head)\.', '', key)
-        place, branch, layers, rest = match.groups()
-        layers = {'excite': 'fc', 'embed': 'fc_lambda'}[layers]
-        return f'{self.positions[int(place)]}.se_layers.{branch}.{layers}.{rest}'
+            part = 'head.head' if re.match('(final|deconv)_layer', key) else 'backbone'
+            return f'{part}.{key}'
+        position, branch, layers, rest = match.groups()
+        layers = {'fc': 'excite', 'fc_lambda': 'embed'}[layers]
+        place = self.positions.index(position)
+        return f'backbone.mimbs.{place}.mimbs.{branch}.{layers}.{rest}'
 
 
 def convert_state_dict(
@@ -106,20 +108,15 @@ def convert_state_dict(
     """
     model = copy.deepcopy(model)
     model.backbone.backbone.init_cfg = None  # nothing to download
-    ours = MODELS.build(model).state_dict()
-    flags = ('.gate_scale', '.bypass_primary')
-    keys = {official.official_key(k): k for k in ours if not k.endswith(flags)}
-    missing = [key for key in keys.keys() - state if 'num_batches_tracked' not in key]
-    problems = [f'missing: {key}' for key in sorted(missing)]
-    problems += [f'unexpected: {key}' for key in state if key not in keys]
-    for key in sorted(state.keys() & keys):
-        found, expected = tuple(state[key].shape), tuple(ours[keys[key]].shape)
-        if found != expected:
-            problems.append(f'wrong shape: {key} {found}, expected {expected}')
-    if problems:
+    ours = MODELS.build(model)
+    added = ('.gate_scale', '.bypass_primary', '.num_batches_tracked')
+    weights = {key: v for key, v in ours.state_dict().items() if key.endswith(added)}
+    weights.update((official.our_key(key), value) for key, value in state.items())
+    try:
+        ours.load_state_dict(weights)
+    except RuntimeError as error:
         raise ConversionError(
             f'{path} is not a whole {official} with MIMBs at '
-            f'{", ".join(official.positions)} ({len(problems)} keys)\n  '
-            + '\n  '.join(problems)
-        )
-    return {**ours, **{keys[key]: value for key, value in state.items()}}
+            f'{", ".join(official.positions)}: {error}'
+        ) from error
+    return ours.state_dict()

@@ -23,11 +23,8 @@ def test_rows_are_each_sample_under_each_lambda():
 def test_features_that_do_not_fit_name_the_key(in_channels):
     with pytest.raises(ValueError, match=r'model.neck.in_channels is .*\[8\]'):
         MIMBNeck(in_channels)([torch.randn(1, 8, 4, 4)])
-
-
-def test_no_instances_are_refused():
-    with pytest.raises(ValueError, match='num_instances'):
-        MIMBNeck(8, num_instances=0)
+    with pytest.raises(ValueError, match=r'in_channels is \[8\].*\[8, 4\]'):
+        MIMBNeck([8])([[torch.randn(1, 8, 4, 4), torch.randn(1, 4, 4, 4)]])
 
 
 def test_a_stock_neck_runs_first_and_takes_its_stock_weights():
@@ -55,11 +52,6 @@ def test_lists_of_levels_per_stage_stay_lists():
     assert [len(stage) for stage in stages] == [2, 2]
     for out, level in zip([x for stage in stages for x in stage], expected):
         assert torch.equal(out, level)
-
-
-def test_levels_of_stages_that_do_not_fit_name_the_key():
-    with pytest.raises(ValueError, match=r'in_channels is \[8\].*\[8, 4\]'):
-        MIMBNeck([8])([[torch.randn(1, 8, 4, 4), torch.randn(1, 4, 4, 4)]])
 
 
 @pytest.mark.parametrize('read', [0, 1, 2])

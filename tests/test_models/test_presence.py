@@ -131,6 +131,15 @@ def test_one_instance_has_no_presence(pair_folder):
         losses(model, train_batch(pair_folder, 1))
 
 
+def test_channels_are_those_of_the_head():
+    """Which MSPNHead calls by another name."""
+    mspn = dict(type='MSPNHead', num_stages=1, num_units=1, unit_channels=16)
+    head = MODELS.build(
+        dict(type='MIPNetHead', head=dict(mspn, level_indices=[0]), presence={})
+    )
+    assert head.presence.fc.in_features == 16
+
+
 def test_evidence_of_the_poses_counts_as_it_is_weighted(pair_folder):
     """Logit, the two mean scores, OKS of the two poses, 1."""
     model, _ = with_presence()

@@ -1,6 +1,6 @@
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from mmengine.model import ModuleList
@@ -76,7 +76,6 @@ def MIMBBackbone(
     num_instances: int = 2,
     reduction: int = 4,
     init: str = 'paper',
-    channels: Optional[Sequence[Sequence[int]]] = None,
     input_size: tuple[int, int] = (192, 256),
     bypass_primary: bool = False,
 ) -> nn.Module:
@@ -87,8 +86,8 @@ def MIMBBackbone(
     checkpoints, frozen stages and layer-wise learning rates work as before.
 
     At a place may be feature maps ``(B, C, H, W)``, tokens ``(B, L, C)`` or pooled
-    features ``(B, C)``, alone or in a list. Where two paths of the backbone meet
-    after the first MIMB, each needs a MIMB before they meet.
+    features ``(B, C)``, alone or in a list; a dry run finds their channels. Where two
+    paths of the backbone meet after the first MIMB, each needs a MIMB before they meet.
 
     The paper's HRNet (the default): before ``stage4`` on its 4 branches and after it
     on the one it returns. The paper's ResNet: before ``layer3`` and ``layer4``.
@@ -98,9 +97,6 @@ def MIMBBackbone(
         insert (Sequence[dict]): One ``dict(module=<path of a submodule>,
             position='before' | 'after')`` per place.
         num_instances, reduction, init, bypass_primary: See :class:`MIMB`.
-        channels (Sequence[Sequence[int]], optional): Channels of the features
-            at each place of ``insert``. By default a dry run finds them. Where it
-            cannot run, the places must be in running order; the first alone folds.
         input_size (tuple[int, int]): Width and height of the crops of the dry
             run, in pixels. Defaults to (192, 256).
 
@@ -114,38 +110,28 @@ def MIMBBackbone(
     net = MODELS.build(backbone)
     modules = dict(net.named_modules())
     for index, place in enumerate(insert):
-        where = f'model.backbone.insert[{index}]'
-        positions = ('before', 'after')
-        if not isinstance(place, dict) or place.get('position') not in positions:
+        given = place if isinstance(place, dict) else {}
+        known = given.get('module') in modules
+        if not known or given.get('position') not in ('before', 'after'):
             raise ValueError(
-                f"{where} must be dict(module=<path>, position='before' | 'after'), "
-                f'got {place!r}'
-            )
-        if place.get('module') not in modules:
-            raise ValueError(
-                f'{where}: no submodule {place.get("module")!r}; at the top of '
-                f'{type(net).__name__} are {[name for name, _ in net.named_children()]}'
+                f'model.backbone.insert[{index}] must be dict(module=<path of a '
+                f"submodule>, position='before' | 'after'), got {place!r}; at the top "
+                f'of {type(net).__name__} are '
+                f'{[name for name, _ in net.named_children()]}'
             )
     try:
-        found = _dry_run(net, insert, max(num_instances, 2), input_size)
+        tensors = _dry_run(net, insert, max(num_instances, 2), input_size)
     except PlaceError:
         raise
     except Exception as error:  # a backbone may ask for its size in any words
-        if channels is None or len(channels) != len(insert):
-            raise ValueError(
-                f'model.backbone.insert: a dry run of {type(net).__name__} fails '
-                f'({error}). Either the folded rows meet rows from before the first '
-                f'place, or input_size={tuple(input_size)} does not suit it'
-            ) from error
-        found = {i: [(c, i == 0) for c in given] for i, given in enumerate(channels)}
-    expected = [[c for c, _ in found[index]] for index in range(len(insert))]
-    if channels is not None and [list(given) for given in channels] != expected:
         raise ValueError(
-            f'model.backbone.channels is {channels}, but a dry run finds {expected}'
-        )
+            f'model.backbone.insert: a dry run of {type(net).__name__} fails '
+            f'({error}). Either the folded rows meet rows from before the first '
+            f'place, or input_size={tuple(input_size)} does not suit it'
+        ) from error
     mimb = (num_instances, reduction, init, bypass_primary)
-    net.mimbs = ModuleList(MIMBInsertion(tensors, *mimb) for tensors in found.values())
-    for index, mimbs in zip(found, net.mimbs):
+    net.mimbs = ModuleList(MIMBInsertion(found, *mimb) for found in tensors.values())
+    for index, mimbs in zip(tensors, net.mimbs):
         mimbs.attach(net, insert[index])
     net.register_forward_hook(net.mimbs[0].fold_rest)
     return net

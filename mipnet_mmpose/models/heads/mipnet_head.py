@@ -42,7 +42,8 @@ class MIPNetHead(BaseHead):
         head (dict): Config of the stock head.
         presence (dict, optional): Let the model say for each λ ≥ 1 whether there is
             such a person. Arguments of :class:`Presence`, ``dict()`` for its defaults;
-            ``channels`` are the ``in_channels`` of the head. Defaults to None.
+            ``channels`` are the head's ``in_channels`` or ``unit_channels``.
+            Defaults to None.
         instance_rule (str): Whom row i counts against. ``'paper'``: person i where
             there is one, else person 0 (MIPNet, ICCV 2021, Sec. 3.3).
             ``'unanswered'``, for a λ = 0 that does not learn: the i-th person whom
@@ -75,7 +76,10 @@ class MIPNetHead(BaseHead):
                 module.loss_module = _per_instance(module.loss_module)
         self.presence = None
         if presence is not None:
-            channels = getattr(self.head, 'in_channels', None)
+            name = (
+                'in_channels' if hasattr(self.head, 'in_channels') else 'unit_channels'
+            )
+            channels = getattr(self.head, name, None)  # MSPNHead has units
             if isinstance(channels, (list, tuple)):
                 channels = channels[-1]
             self.presence = Presence(**dict(dict(channels=channels), **presence))
