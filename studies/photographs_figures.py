@@ -1,6 +1,7 @@
 """What the study on photographs measures of a network."""
 
 import contextlib
+import copy
 import io
 import json
 
@@ -45,6 +46,13 @@ class TestSet:
         self.people = [self.coco.imgToAnns[i] for i in self.ids]
         self.boxes = [annotated_boxes(anns) for anns in self.people]
         self.ious = [box_iou(boxes, boxes) - np.eye(len(boxes)) for boxes in self.boxes]
+
+    def part(self, i):
+        """The i-th photograph alone."""
+        part = copy.copy(self)
+        for name in ('ids', 'paths', 'people', 'boxes', 'ious'):
+            setattr(part, name, [getattr(self, name)[i]])
+        return part
 
     def poses(self, model, boxes=None):
         """All poses of all boxes of each image, boxes as annotated by default."""
@@ -108,16 +116,25 @@ def average_precision(tests, poses):
 
 def found_by_one_box(tests, poses):
     """Of the boxes of real pairs: which find both people by two poses."""
-    both = []
-    for people, ious, each in zip(tests.people, tests.ious, poses):
-        shown = each.get('presence', each['lambdas'] * 0 + 1)
-        shown = shown >= MERGE_DEFAULTS['presence_thr']
-        for own, other in np.argwhere(ious > PAIR):
-            rows = each['keypoints'][(each['box_indices'] == own) & shown]
-            first, second = (alike(rows, people[i]) >= FOUND for i in (own, other))
-            distinct = ~np.eye(len(rows), dtype=bool)
-            both.append((first[:, None] & second & distinct).any())
-    return both
+    return [
+        both_found(shown(each, own), (people[own], people[other]))
+        for people, ious, each in zip(tests.people, tests.ious, poses)
+        for own, other in np.argwhere(ious > PAIR)
+    ]
+
+
+def shown(poses, box):
+    """The poses of one box that pass the threshold of presence."""
+    presence = poses.get('presence', np.ones(len(poses['lambdas'])))
+    chosen = presence >= MERGE_DEFAULTS['presence_thr']
+    chosen &= poses['box_indices'] == box
+    return {key: rows[chosen] for key, rows in poses.items()}
+
+
+def both_found(poses, pair):
+    """Whether each person of a pair is found, by a pose of its own."""
+    first, second = (alike(poses['keypoints'], ann) >= FOUND for ann in pair)
+    return bool((first[:, None] & second & ~np.eye(len(first), dtype=bool)).any())
 
 
 def figures(args, cfg, checkpoint, name):
