@@ -14,42 +14,33 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
-class Help(
-    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
-):
-    """Defaults behind each argument, the description as it is."""
-
-
 def parse_args(argv):
-    parser = argparse.ArgumentParser(
-        prog='mipnet mipnetify',
-        description=__doc__,
-        formatter_class=Help,
-        argument_default=argparse.SUPPRESS,  # what is not given is not passed on
-    )
+    parser = argparse.ArgumentParser(prog='mipnet mipnetify', description=__doc__)
     add = parser.add_argument
-    flag = dict(action='store_true', default=argparse.SUPPRESS)
+    default = ' (default: %(default)s)'
     add('config', nargs='?', help="a path, the name of one of MMPose's or mmpose::PATH")
     add('-o', '--out', type=Path, help='default: mipnet_<CONFIG> in this folder')
-    add('--num-instances', type=int, metavar='N', default=2, help='poses per box')
     add(
-        '--where',
-        choices=['neck', 'backbone'],
-        default='neck',
-        help='MIMBs behind the backbone, or inside it as in the paper',
+        '--num-instances',
+        type=int,
+        metavar='N',
+        default=2,
+        help='poses per box' + default,
     )
+    where = 'MIMBs behind the backbone, or inside it as in the paper'
+    add('--where', choices=['neck', 'backbone'], default='neck', help=where + default)
     add(
         '--insert',
         nargs='+',
         metavar='PATH:before|PATH:after',
         help='submodules of the backbone to put MIMBs at, instead of the default ones',
     )
-    add('--reduction', type=int, default=4, help='of the MIMBs')
+    add('--reduction', type=int, default=4, help='of the MIMBs' + default)
     add(
         '--init',
         choices=['paper', 'identity'],
-        help='identity starts with every gate at 1, as a trained stock model wants it; '
-        'default: identity with --load-from, else paper',
+        help='identity starts with every gate at 1, as a trained stock model wants it '
+        '(default: identity with --load-from, else paper)',
     )
     add(
         '--load-from',
@@ -57,23 +48,17 @@ def parse_args(argv):
         help='checkpoint of the stock model, which is fine-tuned for 20 epochs, its '
         'layers at a tenth of the learning rate',
     )
-    add('--freeze', **flag, help='train the MIMBs alone, not the stock layers')
-    add('--presence', **flag, help='learn whether there is a second person')
-    add('--paste-people', **flag, help='paste people onto each other, by their masks')
-    add('--list', **flag, help='print the default places and stop')
+    for name, text in (
+        ('--freeze', 'train the MIMBs alone, not the stock layers'),
+        ('--presence', 'learn whether there is a second person'),
+        ('--paste-people', 'paste people onto each other, by their masks'),
+        ('--list', 'print the default places of --where backbone and stop'),
+    ):
+        add(name, action='store_true', help=text)
     args = vars(parser.parse_args(argv))
-    if 'config' not in args and 'list' not in args:
+    if args['config'] is None and not args['list']:
         parser.error('CONFIG is missing')
     return args
-
-
-def print_places(places):
-    print(
-        'Default places of --where backbone, also of the classes that inherit from\n'
-        'these. {1/2} is the submodule half-way down.\n'
-    )
-    for family, names in places.items():
-        print(f'{family:{max(map(len, places))}}  {"  ".join(names)}')
 
 
 def main(argv=None):
@@ -87,23 +72,24 @@ def main(argv=None):
     from mipnet_mmpose.mmpose_files import STOCK_CONFIGS, find_config
     from mipnet_mmpose.whole_files import write_text
 
-    if args.pop('list', False):
-        return print_places(mipnetify.MIMB_PLACES)
-    name = args.pop('config')
+    if args.pop('list'):
+        print('{1/2} is the submodule half-way down.')
+        for family, places in mipnetify.MIMB_PLACES.items():
+            print(f'{family:24}  {"  ".join(places)}')
+        return
+    name, out = args.pop('config'), args.pop('out')
     try:
         stock = find_config(name)
-        out = args.pop('out', Path(f'mipnet_{stock.stem}.py'))
-        if stock == out.resolve():
-            raise ValueError(f'OUT {out} is CONFIG itself')
         if Config._is_lazy_import(str(stock)):
             raise ValueError(
                 f'CONFIG {name} is written with read_base(); take mmpose::'
             )
-        if 'insert' in args:
+        if args['insert']:
             args['insert'] = [mipnetify.parse_place(place) for place in args['insert']]
         changes = mipnetify.mipnet_changes(Config.fromfile(stock), **args)
     except Exception as error:  # a config is a program
         sys.exit(f'mipnetify: {error}')
+    out = out or Path(f'mipnet_{stock.stem}.py')
     base = os.path.relpath(stock, out.resolve().parent)
     if STOCK_CONFIGS in stock.parents:
         base = f'mmpose::{stock.relative_to(STOCK_CONFIGS)}'

@@ -1,7 +1,7 @@
 """A stock top-down config becomes a MIPNet: the few lines that it takes."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -61,8 +61,6 @@ def mipnet_changes(
         ValueError: naming the config key, where no MIPNet can be made of it.
     """
     check_topdown(cfg)
-    if num_instances < 1:
-        raise ValueError(f'num_instances must be of at least 1, got {num_instances}')
     if where not in ('neck', 'backbone'):
         raise ValueError(f"where must be 'neck' or 'backbone', got {where!r}")
     if freeze and load_from is None:
@@ -121,11 +119,8 @@ def check_topdown(cfg: Config) -> None:
 
 
 def _build(cfg: dict) -> nn.Module:
-    try:
-        with DefaultScope.overwrite_default_scope('mmpose'):
-            return MODELS.build(copy.deepcopy(cfg))  # some parts change their config
-    except KeyError as error:  # not registered, such as without mmpretrain
-        raise ValueError(f'model: {error.args[0]}') from error
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        return MODELS.build(copy.deepcopy(cfg))  # some parts change their config
 
 
 def _backbone(
@@ -176,21 +171,12 @@ def _neck_channels(cfg: Config) -> Union[int, list[Optional[int]]]:
 
 
 def crop_size(cfg: Config) -> tuple[int, int]:
-    """Width and height of the crops, from the codec or the pipelines."""
-    loaders = [cfg.get(f'{name}_dataloader') for name in ('train', 'val', 'test')]
-    for size in _input_sizes([cfg.model.head, *loaders]):
-        return tuple(size)
-    raise ValueError('neither model.head.decoder nor a pipeline has an input_size')
-
-
-def _input_sizes(tree: Any) -> Iterator[Sequence[int]]:
-    if isinstance(tree, dict):
-        if 'input_size' in tree:
-            yield tree['input_size']
-        tree = list(tree.values())
-    if isinstance(tree, (list, tuple)):
-        for item in tree:
-            yield from _input_sizes(item)
+    """Width and height of the crops, from the codec."""
+    head = cfg.model.head
+    decoder = head.get('pose_cfg', head).get('decoder') or {}
+    if 'input_size' not in decoder:
+        raise ValueError('model.head.decoder has no input_size')
+    return tuple(decoder['input_size'])
 
 
 def _train_dataset(cfg: Config) -> dict:
