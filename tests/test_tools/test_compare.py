@@ -43,8 +43,9 @@ def write_model(folder, name, where, metric):
 
 
 @pytest.fixture
-def models(coco_folder):
+def models(coco_folder, monkeypatch):
     """Two models and a crowd; the areas make a pose from noise right at times."""
+    monkeypatch.setattr('mipnet_mmpose.comparison.cost.ROUNDS', 1)
     rng = np.random.default_rng(0)
     people = [
         person(i, i // 3, *rng.uniform(0, 70, 2), 60, 50, area=rng.uniform(1e4, 2e5))
@@ -93,8 +94,7 @@ def test_figures_are_what_mmpose_prints(models, capsys):
     assert cv2.imread(str(folder / 'out' / 'report.png')) is not None
 
 
-def test_other_boxes_and_data(models, monkeypatch):
-    monkeypatch.setattr('mipnet_mmpose.comparison.cost.ROUNDS', 1)
+def test_other_boxes_and_data(models):
     folder = models['folder']
     people = json.loads((folder / 'annotations.json').read_text())['annotations']
     detections = [
