@@ -17,33 +17,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 LOADERS = ('train', 'val', 'test')
 OVERLAPS = {'< 0.1': 0, '0.1 - 0.5': 0.1, '0.5 - 0.75': 0.5, '>= 0.75': 0.75}
 SIBLINGS = ['0', '1', '2', '3', '4', '>= 5']
-
-
-class Help(
-    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
-):
-    """Defaults behind each argument, the description as it is."""
+PAIRS_AT_ONCE = 100_000
 
 
 def parse_args(argv=None):
+    with_defaults = argparse.ArgumentDefaultsHelpFormatter
     parser = argparse.ArgumentParser(
-        prog='mipnet check_data', description=__doc__, formatter_class=Help
+        'mipnet check_data', description=__doc__, formatter_class=with_defaults
     )
     add = parser.add_argument
     add('config', metavar='CONFIG')
-    add(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help="as for MMPose's tools; train_dataloader=None leaves that loader out",
-    )
-    add(
-        '--out',
-        type=Path,
-        default=Path('work_dirs/check_data'),
-        help='the picture, .png or .jpg, or a folder for it',
-    )
+    what = "as for MMPose's tools; train_dataloader=None leaves that loader out"
+    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help=what)
+    out, what = 'work_dirs/check_data', 'the picture, .png or .jpg, or a folder for it'
+    add('--out', type=Path, default=Path(out), help=what)
     add('--samples', type=int, default=16, help='to draw, 0 for none')
     add('--seed', type=int, default=0, help='of choice and augmentation')
     return parser.parse_args(argv)
@@ -92,54 +79,52 @@ def describe(data):
 
 
 def count_siblings(dataset):
-    """How many siblings are in each crop of a training dataset, (P,); and print it."""
+    """How many siblings are in each crop of a training dataset, (P,)."""
+    import mmpose.datasets.transforms as stock
     import numpy as np
-    from mmengine.dataset import BaseDataset
-    from mmpose.datasets.transforms import (
-        GetBBoxCenterScale,
-        KeypointConverter,
-        TopdownAffine,
-    )
-    from tqdm import tqdm
+    from mmpose.structures.bbox import bbox_xyxy2cs
 
     from mipnet_mmpose.datasets.multi_instance_dataset import chain_datasets
     from mipnet_mmpose.datasets.transforms.multi_instance_target import count_in_crop
 
     counts = []
-    for (part, *around), index in zip(chain_datasets(dataset), dataset.sibling_indices):
-        steps = [
-            step
-            for one in (part, *around[:-1])
-            for step in getattr(getattr(one, 'pipeline', None), 'transforms', ())
-            if isinstance(step, (KeypointConverter, GetBBoxCenterScale, TopdownAffine))
-        ]
-        # no bar where there is no terminal
-        for i in tqdm(range(len(part)), desc='crops', leave=False, disable=None):
-            keypoints, visible = index[i]
-            counts.append(0)
-            if len(keypoints):
-                # an empty list of images: no pixel is moved
-                results = dict(BaseDataset.get_data_info(part, i), img=[])
-                results.update(keypoints=keypoints, keypoints_visible=visible)
-                for step in steps:
-                    results = step(results)
-                names = 'transformed_keypoints', 'keypoints_visible', 'input_size'
-                seen = count_in_crop(*(results[name] for name in names))
-                counts[-1] = (seen >= dataset.min_keypoints).sum()
-    needed = f'at least {dataset.min_keypoints} labelled keypoints inside'
-    lone = ': no sibling is learnt' if dataset.num_instances == 1 else ''
-    print(f'  N = {dataset.num_instances} per box{lone}')
-    title = f'crops by the number of siblings with {needed}'
-    print_table(title, SIBLINGS, np.minimum(counts, len(SIBLINGS) - 1))
-    return np.array(counts)
+    for chain, index in zip(chain_datasets(dataset), dataset.sibling_indices):
+        holders = [one for one in chain[:-1] if hasattr(one, 'pipeline')]
+        steps = [step for holder in holders for step in holder.pipeline.transforms]
+        rows = dict(keypoints=index.keypoints, keypoints_visible=index.visible)
+        for step in steps:
+            if isinstance(step, stock.KeypointConverter):
+                rows = step(rows)
+        crops = [step for step in steps if isinstance(step, stock.TopdownAffine)]
+        if len(crops) != 1:
+            raise ValueError('siblings are counted after one TopdownAffine')
+        scaling = [s for s in steps if isinstance(s, stock.GetBBoxCenterScale)]
+        padding = scaling[0].padding if scaling else 1
+        centers, scales = bbox_xyxy2cs(index.boxes, padding)
+        width, height = crops[0].input_size
+        scales = crops[0]._fix_aspect_ratio(scales, width / height)
+        size = np.array([width, height]) - bool(crops[0].use_udp)
+        found = np.zeros(len(index), int)
+        for start in range(0, len(index.person), PAIRS_AT_ONCE):
+            pairs = slice(start, start + PAIRS_AT_ONCE)
+            person, other = index.person[pairs], index.other[pairs]
+            offset = rows['keypoints'][other] - centers[person, None]
+            places = offset * (size / scales[person])[:, None] + size / 2
+            visible = rows['keypoints_visible'][other]
+            seen = count_in_crop(places, visible, crops[0].input_size)
+            np.add.at(found, person, seen >= dataset.min_keypoints)
+        counts.append(found)
+    return np.concatenate(counts)
 
 
 def show_training(cfg, args):
     """Count the siblings of the training samples and draw some of them."""
     import cv2
+    import numpy as np
     from mmengine.runner import set_random_seed
     from mmpose.registry import DATASETS
 
+    from mipnet_mmpose.datasets.data_checks import quick_and_silent
     from mipnet_mmpose.datasets.multi_instance_dataset import walk_datasets
     from mipnet_mmpose.visualization.draw_targets import draw_samples
     from mipnet_mmpose.whole_files import written_whole
@@ -148,10 +133,16 @@ def show_training(cfg, args):
     if 'MultiInstanceDataset' not in str(whole):
         print('  no MultiInstanceDataset in this config')
         whole = dict(type='MultiInstanceDataset', dataset=whole, num_instances=1)
-    dataset = DATASETS.build(whole)
-    dataset.full_init()
-    parts = walk_datasets(dataset)
-    siblings = count_siblings(next(p for p in parts if hasattr(p, 'sibling_indices')))
+    with quick_and_silent():
+        dataset = DATASETS.build(whole)
+        dataset.full_init()
+    ours = next(p for p in walk_datasets(dataset) if hasattr(p, 'sibling_indices'))
+    siblings = count_siblings(ours)
+    lone = ': no sibling is learnt' if ours.num_instances == 1 else ''
+    print(f'  N = {ours.num_instances} per box{lone}')
+    title = 'crops by the number of siblings with at least {} labelled keypoints inside'
+    bins = np.minimum(siblings, len(SIBLINGS) - 1)
+    print_table(title.format(ours.min_keypoints), SIBLINGS, bins)
     if args.samples > 0:
         set_random_seed(args.seed)
         picture, path = draw_samples(dataset, siblings, args.samples), args.out
@@ -169,23 +160,21 @@ def run(args):
         cfg = read_config(args)
     except Exception as error:  # whatever the Python in a config raises
         sys.exit(f'check_data: CONFIG {args.config}: {error}')
-    from mipnet_mmpose.datasets.data_checks import Findings, examine_dataset
-    from mipnet_mmpose.datasets.truth_checks import examine_evaluator, examine_numbers
-    from mipnet_mmpose.datasets.unwrap import stock_dataset_configs
+    from mipnet_mmpose.datasets import data_checks, truth_checks
 
-    findings, examined, printed = Findings(), {}, 0
+    findings, examined, printed = data_checks.Findings(), {}, 0
+
+    def attempt(key, function, *arguments):
+        try:
+            function(*arguments)
+        except Exception as error:  # whatever a dataset or transform raises
+            findings.add('ERROR', key, f'{type(error).__name__}: {error}')
 
     def report():
         nonlocal printed
         for severity, where, what in findings[printed:]:
             print(f'  {severity:8} {where}: {what}', flush=True)
         printed = len(findings)
-
-    def attempt(key, function, *arguments):
-        try:
-            function(*arguments)
-        except Exception as error:  # whatever a dataset or transform raises
-            findings.add('ERROR', key, error)
 
     for name in LOADERS:
         key = f'{name}_dataloader.dataset'
@@ -199,8 +188,9 @@ def run(args):
             print('  the dataset of val_dataloader')
         else:
             before = findings.errors
-            stock = stock_dataset_configs(whole, key)
-            data = [examine_dataset(findings, k, c, turns) for k, c in stock]
+            stock = data_checks.stock_dataset_configs(whole, key)
+            examine = data_checks.examine_dataset
+            data = [examine(findings, k, c, turns) for k, c in stock]
             examined[str(whole)] = data
             report()
             for one in filter(None, data):
@@ -208,11 +198,14 @@ def run(args):
             if name == 'train' and findings.errors == before:
                 attempt(key, show_training, cfg, args)
         if all(data):
-            key = f'{name}_evaluator'
-            attempt(key, examine_evaluator, findings, key, cfg.get(key), whole, data)
+            arguments = findings, f'{name}_evaluator', cfg.get(f'{name}_evaluator')
+            attempt(
+                arguments[1], truth_checks.examine_evaluator, *arguments, whole, data
+            )
+            model = cfg.get('model') or {}
+            examine = truth_checks.examine_numbers
+            attempt('model', examine, findings, model, name, whole, data)
         report()
-    attempt('model', examine_numbers, findings, cfg)
-    report()
     return findings.errors
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from mmpose.structures.keypoint import flip_keypoints
 
 from .masks import MIN_SHARE, is_of_size, person_mask
+from .siblings import is_labelled
 
 # what a sample has of its person; all else is of its image or dataset
 OF_PERSON = ('bbox', 'bbox_score', 'keypoints', 'keypoints_visible', 'num_keypoints')
@@ -65,7 +66,11 @@ class Cutout:
         origin = start.astype(np.float32)
         self.keypoints = person['keypoints'] - origin
         self.visible = person['keypoints_visible']
-        self.visible = self.visible * _like(self._is_cut(mask), self.visible)
+        distance = cv2.distanceTransform(1 - mask.astype(np.uint8), cv2.DIST_L2, 3)
+        is_cut = at_keypoints(distance, self.keypoints, outside=np.inf) <= max(
+            MARGIN * np.sqrt(mask.size), 1
+        )
+        self.visible = self.visible * _like(is_cut, self.visible)
         self.box = box.reshape(2, 2) - origin
         self.mask = mask.astype(np.float32)
         if flip:
@@ -74,16 +79,6 @@ class Cutout:
                 self.keypoints, self.visible, tuple(size), person['flip_indices']
             )
             self.box[:, 0] = size[0] - self.box[::-1, 0]
-
-    def _is_cut(self, mask: np.ndarray) -> np.ndarray:
-        """Whether each keypoint is in the mask or close to it, bool (1, K)."""
-        distance = cv2.distanceTransform(1 - mask.astype(np.uint8), cv2.DIST_L2, 3)
-        height, width = mask.shape
-        finite = np.nan_to_num(self.keypoints, posinf=1e9, neginf=-1e9)
-        x, y = np.round(finite).clip(-1, max(mask.shape)).astype(int).transpose(2, 0, 1)
-        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-        distance = distance[y.clip(0, height - 1), x.clip(0, width - 1)]
-        return inside & (distance <= max(MARGIN * np.sqrt(height * width), 1))
 
     def place(
         self, factor: float, corner: np.ndarray, shape: tuple[int, int]
@@ -124,7 +119,7 @@ class Cutout:
             bbox=box.reshape(1, 4).astype(np.float32),
             keypoints=keypoints.astype(np.float32),
             keypoints_visible=visible,
-            num_keypoints=count_labelled(visible),
+            num_keypoints=int(is_labelled(visible).sum()),
             segmentation=None,  # that of the image it comes from
         )
         if 'area' in self.person:
@@ -162,9 +157,17 @@ class Cutout:
         return image
 
 
-def count_labelled(visible: np.ndarray) -> int:
-    """Labelled keypoints of one person, (1, K) or (1, K, 2)."""
-    return int(((visible if visible.ndim == 2 else visible[..., 0]) > 0).sum())
+def at_keypoints(
+    array: np.ndarray, keypoints: np.ndarray, outside: float
+) -> np.ndarray:
+    """The pixels (..., K) of an image (H, W) at keypoints (..., K, 2)."""
+    height, width = array.shape
+    finite = np.nan_to_num(keypoints, posinf=1e9, neginf=-1e9)
+    places = finite.round().clip(-1, max(array.shape)).astype(int)
+    x, y = places[..., 0], places[..., 1]
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    found = array[y.clip(0, height - 1), x.clip(0, width - 1)]
+    return np.where(inside, found, outside)
 
 
 def _like(array: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -1,32 +1,31 @@
 """What is wrong with the files of a config, for ``mipnet check_data``.
 
-Nothing is raised: a fault is a finding, once for all entries of a file that have it.
+Nothing is raised. A fault is a finding, once for all entries of a file that have it:
+what makes numbers wrong without a word, and what MMPose stops at in MMPose's words.
 """
 
 import contextlib
 import io
 import json
 import os
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple, Optional
+from unittest import mock
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset as Coco
 from mmpose.registry import DATASETS
+from PIL import Image
 
-from .file_faults import (
-    ERROR,
-    NOTE,
-    WARNING,
-    box_faults,
-    image_faults,
-    key_faults,
-    left_out_faults,
-    parse_faults,
-)
+from .masks import mask_fault
 from .siblings import Persons, SiblingIndex, read_persons
+
+ERROR, WARNING, NOTE = 'ERROR', 'WARNING', 'NOTE'
+EXIF_ORIENTATION = 274
 
 
 class Findings(list):
@@ -40,11 +39,11 @@ class Findings(list):
         """Add a finding."""
         self.append((severity, where, str(what)))
 
-    def group(self, where: str, entries: list, faults: Iterable[Iterable]) -> None:
-        """Add the faults of each entry, those alike as one with their count."""
+    def group(self, where: str, entries: Sequence, faults: Iterable) -> None:
+        """Add what each entry has, severity and text or None: those alike as one."""
         alike = defaultdict(list)
-        for entry, found in zip(entries, faults):
-            for fault in found:
+        for entry, fault in zip(entries, faults):
+            if fault:
                 is_path = isinstance(entry, str)
                 name = entry if is_path else entry.get('id', entry.get('image_id'))
                 alike[fault].append(repr(name))
@@ -52,6 +51,10 @@ class Findings(list):
             some = ', '.join(names[:3]) + ' ...' * (len(names) > 3)
             what = f'{len(names):,} of {len(entries):,} {what} (such as {some})'
             self.add(severity, where, what)
+
+    def flag(self, where: str, entries: Sequence, bad: Iterable, what: str) -> None:
+        """Add an error of the entries that are bad."""
+        self.group(where, entries, ((ERROR, what) if b else None for b in bad))
 
     @property
     def errors(self) -> int:
@@ -70,156 +73,213 @@ class Data(NamedTuple):
     twice: set  # ids of those that are labelled twice
 
 
-def build(cfg: dict, **changes: Any) -> BaseDataset:
-    """A stock dataset without its pipeline."""
-    changes.update(pipeline=[], serialize_data=False)  # an empty one cannot be
-    with contextlib.redirect_stdout(io.StringIO()):  # xtcocotools talks
-        return DATASETS.build({**cfg, **changes})
+def stock_dataset_configs(cfg: dict, key: str) -> Iterator[tuple[str, dict]]:
+    """Config key and config of each stock dataset inside of one, or of that alone."""
+    inside = {'dataset': cfg['dataset']} if 'dataset' in cfg else {}
+    inside.update({f'datasets.{i}': c for i, c in enumerate(cfg.get('datasets') or ())})
+    if not inside:
+        yield key, cfg
+    for name, inner in inside.items():
+        yield from stock_dataset_configs(inner, f'{key}.{name}')
+
+
+def build(cfg: dict, without: Sequence[str] = ()) -> BaseDataset:
+    """A stock dataset without its pipeline, and without some keys; to be loaded."""
+    cfg = {name: value for name, value in cfg.items() if name not in without}
+    # an empty one cannot be serialized
+    cfg.update(pipeline=[], serialize_data=False, lazy_init=True)
+    return DATASETS.build(cfg)
+
+
+@contextlib.contextmanager
+def quick_and_silent() -> Iterator[None]:
+    """MMPose copies each annotation, which takes longer than all else, and talks."""
+    uncopied = SimpleNamespace(deepcopy=lambda annotation: annotation)
+    with mock.patch.object(sys.modules[Coco.__module__], 'copy', uncopied):
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+
+
+def load(dataset: BaseDataset) -> list[dict]:
+    """The samples of a stock dataset; an error names the annotation it stops at."""
+    stock_parse, last = dataset.parse_data_info, {}
+
+    def parse(info):
+        last.update(id=(info.get('raw_ann_info') or {}).get('id'))
+        return stock_parse(info)
+
+    dataset.parse_data_info = parse
+    try:
+        with quick_and_silent():
+            dataset.full_init()
+    except Exception as error:
+        what = f'{type(dataset).__name__}: {type(error).__name__}: {error}'
+        what += f'. Read last: id {last["id"]!r}' if 'id' in last else ''
+        raise ValueError(what) from error
+    return dataset.data_list
 
 
 def examine_dataset(
-    findings: Findings, key: str, cfg: dict, turns: bool = True
+    findings: Findings, key: str, cfg: dict, turns: bool
 ) -> Optional[Data]:
-    """Examine the files of a stock dataset, its persons and their images.
-
-    Args:
-        findings (Findings): To add to.
-        key (str): Config key of the dataset.
-        cfg (dict): Its config.
-        turns (bool): Whether images are turned by EXIF when loaded. Defaults to True.
-
-    Returns:
-        Data | None: None where MMPose could not read it.
-    """
-    boxes, infos = cfg.get('bbox_file'), []
-    stock = {name: value for name, value in cfg.items() if name != 'bbox_file'}
-    where = key
+    """Examine the files of a stock dataset; ``turns``: whether EXIF turns images."""
+    before, where, boxes = findings.errors, key, cfg.get('bbox_file')
     try:
-        dataset = build(stock, lazy_init=True)
-        if getattr(dataset, 'data_mode', 'topdown') != 'topdown':
-            raise ValueError(f'data_mode is {dataset.data_mode!r}, not top-down')
-        path, folders = dataset.ann_file, dataset.data_prefix
+        dataset = build(cfg, without=['bbox_file'])
+        path, folders, kind = dataset.ann_file, dataset.data_prefix, type(dataset)
         files = {f'data_prefix.{name}': folder for name, folder in folders.items()}
-        files.update(ann_file=path, bbox_file=boxes)
-        for name, file in files.items():
+        for name, file in dict(files, ann_file=path, bbox_file=boxes).items():
             if file and not os.path.exists(file):
                 findings.add(ERROR, f'{key}.{name}', f'{file} is missing')
         if not os.path.isfile(path):
             return None
-        before, content, where = findings.errors, None, f'{key}.ann_file: {path}'
-        kind = type(dataset)
+        where, content = f'{key}.ann_file: {path}', None
         if kind._load_annotations is Coco._load_annotations:
-            content = read_annotations(findings, where, path, dataset)
+            content = read_annotations(findings, where, path)
         else:
             what = f'not examined: {kind.__name__} reads another format'
             findings.add(NOTE, where, what)
-        if findings.errors == before and boxes and os.path.isfile(boxes):
-            if content and kind._load_detection_results is Coco._load_detection_results:
-                _examine_boxes(findings, f'{key}.bbox_file: {boxes}', boxes, content)
+        people = (content or {}).get('annotations') or []
+        images = {i['id']: i for i in (content or {}).get('images', ())}
         if findings.errors > before:
             return None
-        dataset = build(stock)
-        infos = _infos(dataset)
-        boxed = _infos(build(cfg)) if boxes and os.path.isfile(boxes) else []
+        infos, ids = load(dataset), None
         persons, twice = _examine_persons(findings, where, dataset, infos)
-    except Exception as error:  # whatever a dataset raises
-        return findings.add(ERROR, where, error)
-    if not infos + boxed:
-        return findings.add(ERROR, where, 'no person with a box and keypoints in it')
-    ids = None if boxes else {info.get('id') for info in infos}
-    sizes = {}
-    if content:
-        images = {image['id']: image for image in content['images']}
-        for image in images.values():
-            file = os.path.join(folders['img'], image['file_name'])
-            sizes[file] = image.get('width'), image.get('height')
-        if not boxes:
-            people = content.get('annotations') or []
-            owners = (images.get(person['image_id']) for person in people)
-            faults = (left_out_faults(p, i, ids) for p, i in zip(people, owners))
+        if boxes:
+            where = f'{key}.bbox_file: {boxes}'
+            infos = load(build(cfg))
+            _examine_boxes(findings, where, infos)
+        else:
+            ids = {info.get('id') for info in infos}
+            faults = (_left_out(p, images.get(p['image_id']), ids) for p in people)
             findings.group(where, people, faults)
-    used = sorted({file for info in infos + boxed for file in image_paths(info)})
-    faults = (image_faults(file, sizes.get(file), dataset, turns) for file in used)
-    findings.group(f'{key}.data_prefix', used, faults)
-    return Data(key, dataset, content, ids, persons, twice)
+        if not infos:
+            what = 'detection of category_id 1' if boxes else 'person with keypoints'
+            raise ValueError(f'no {what} is read')
+        if persons and images and not boxes:
+            sizes = [images[info['img_id']] for info in infos]
+            sizes = [(size.get('height'), size.get('width')) for size in sizes]
+            faults = map(mask_fault, infos, persons.mask_shares, sizes)
+            findings.group(where, infos, (f and (WARNING, f) for f in faults))
+        _examine_images(findings, key, dataset, infos, images, turns)
+        return Data(key, dataset, content, ids, persons, twice)
+    except Exception as error:  # whatever a dataset raises
+        kind = type(error).__name__ + ': '
+        findings.add(ERROR, where, kind * (kind != 'ValueError: ') + str(error))
 
 
-def image_paths(info: dict) -> list[str]:
-    """The images of a sample: of a video several, the person's frame first."""
-    paths = info['img_path']
-    return [paths] if isinstance(paths, str) else list(paths)
-
-
-def read_annotations(
-    findings: Findings, where: str, path: str, dataset: Optional[Coco] = None
-) -> Optional[dict]:
-    """The content of a COCO file; None where it, or ``dataset``, cannot be read."""
-    before, content = findings.errors, _read_json(findings, where, path)
+def read_annotations(findings: Findings, where: str, path: str) -> dict:
+    """The content of a COCO file."""
+    with open(path, 'rb') as stream:
+        content = json.load(stream)
     if not isinstance(content, dict) or not content.get('images'):
-        if findings.errors == before:
-            findings.add(ERROR, where, 'no COCO file: images is missing or empty')
-        return None
-    number = int, float, str
-    types = dict(
-        images=dict(id=(int,), file_name=(str,)),
-        annotations=dict(id=number, image_id=number, category_id=(int,)),
-        categories=dict(id=(int,)),
-    )
-    for name, keys in types.items():
+        raise ValueError('no COCO file: images is missing or empty')
+    for name in ('images', 'annotations'):
         entries = content.get(name) or []
-        if not all(isinstance(entry, dict) for entry in entries):
-            findings.add(ERROR, where, f'{name} is not a list of dicts')
-            return None
-        times = Counter(repr(entry.get('id')) for entry in entries)
-        faults = (key_faults(e, name, keys, times) for e in entries)
-        findings.group(where, entries, faults)
-    if findings.errors == before and dataset is not None:
-        images = {image['id']: image for image in content['images']}
-        people = content.get('annotations') or []
-        if people and all(p['image_id'] not in images for p in people):
-            what = 'the image_id of all annotations is the id of no image, such as '
-            findings.add(ERROR, where, what + repr(people[0]['image_id']))
-        faults = (parse_faults(p, images.get(p['image_id']), dataset) for p in people)
-        findings.group(where, people, faults)
-    return content if findings.errors == before else None
+        times = Counter(entry['id'] for entry in entries)
+        what = f'{name} share their id with another one: each needs its own'
+        findings.flag(where, entries, (times[e['id']] > 1 for e in entries), what)
+    return content
 
 
-def _read_json(findings: Findings, where: str, path: str) -> Any:
-    try:
-        with open(path, 'rb') as stream:
-            return json.load(stream)
-    except (OSError, ValueError) as error:
-        return findings.add(ERROR, where, f'this is not a JSON file ({error})')
+def _left_out(person: dict, image: Optional[dict], ids: set) -> Optional[tuple]:
+    """Why MMPose leaves an annotation out."""
+    if image is None:
+        return WARNING, 'annotations are left out: image_id is the id of no image'
+    if person['id'] in ids:
+        return None
+    box = np.ravel(person.get('bbox', ()))
+    x, y, w, h = box if len(box) == 4 else [0] * 4
+    right, bottom = (image.get(key, 0) - 1 for key in ('width', 'height'))
+    inside = min(x + w, right) > max(x, 0) and min(y + h, bottom) > max(y, 0)
+    reasons = {
+        'they have no bbox': 'bbox' not in person,
+        'they have no keypoints': 'keypoints' not in person,
+        'iscrowd is 1': person.get('iscrowd'),
+        'no keypoint is labelled': not is_labelled(person),
+        'num_keypoints is 0, though keypoints are labelled': (
+            person.get('num_keypoints') == 0
+        ),
+        'bbox has no area': w <= 0 or h <= 0,
+        'bbox lies outside of the image, by its width and height': not inside,
+        'by other code or settings of the dataset, or without coordinates above 0': 1,
+    }
+    why = next(reason for reason, is_so in reasons.items() if is_so)
+    return WARNING, f'persons are left out: {why}'
 
 
-def _infos(dataset: BaseDataset) -> list[dict]:
-    return [BaseDataset.get_data_info(dataset, i) for i in range(len(dataset))]
+def is_labelled(person: dict) -> bool:
+    """Whether an annotation has a keypoint that is labelled."""
+    return bool((np.ravel(person.get('keypoints') or [])[2::3] > 0).any())
 
 
 def _examine_persons(findings, where, dataset, infos) -> tuple[Optional[Persons], set]:
     described = dataset.metainfo['num_keypoints']
     numbers = [info['keypoints'].shape[1] for info in infos]
-    what = 'persons have {} keypoints, metainfo of the dataset has {}'
-    faults = ([(ERROR, what.format(n, described))] * (n != described) for n in numbers)
-    findings.group(where, infos, faults)
+    for number in set(numbers) - {described}:
+        what = f'persons have {number} keypoints, metainfo has {described}'
+        findings.flag(where, infos, (n == number for n in numbers), what)
     if set(numbers) != {described}:
         return None, set()
-    persons = read_persons(dataset)
+    persons = read_persons(dataset, masks=True)
+    bad = ~np.isfinite(persons.keypoints).all(axis=(1, 2))
+    findings.flag(where, infos, bad, 'persons have keypoints that are not finite')
     identity = SiblingIndex(persons, 4, dataset.metainfo.get('sigmas', ())).identity
     again = identity != np.arange(len(infos))
-    what = 'persons are labelled twice, OKS of 0.9 with another one of the image'
-    findings.group(where, infos, ([(WARNING, what)] * int(bad) for bad in again))
+    fault = WARNING, 'persons are labelled twice, OKS of 0.9 with another one'
+    findings.group(where, infos, (fault if bad else None for bad in again))
     return persons, {info.get('id') for info, bad in zip(infos, again) if bad}
 
 
-def _examine_boxes(findings, where, path, content) -> None:
-    boxes = _read_json(findings, where, path)
-    if not isinstance(boxes, list) or not all(isinstance(b, dict) for b in boxes):
-        return findings.add(ERROR, where, 'bbox_file is not a list of dicts')
-    given = {repr(box.get('category_id')) for box in boxes}
-    if not any(box.get('category_id') == 1 for box in boxes):
-        found = ', '.join(sorted(given)) or 'no box'
-        what = f'no detection has category_id 1, which alone is read ({found})'
-        return findings.add(ERROR, where, what)
-    images = {image['id'] for image in content['images']}
-    findings.group(where, boxes, (box_faults(box, images) for box in boxes))
+def _examine_boxes(findings, where, boxed) -> None:
+    boxes = np.array([info['bbox'][0] for info in boxed]).reshape(-1, 4)
+    scores = np.array([info['bbox_score'][0] for info in boxed])
+    bad = ~np.isfinite(np.c_[boxes, scores]).all(axis=1)
+    findings.flag(
+        where, boxed, bad, 'detections have a bbox or score that is not finite'
+    )
+    extents = boxes[:, 2:] - boxes[:, :2]
+    what = 'detections have a bbox that is not left, top, width, height'
+    findings.flag(where, boxed, (extents < 0).any(axis=1), what)
+    fault = WARNING, 'detections have a bbox without an area'
+    empty = (extents == 0).any(axis=1)
+    findings.group(where, boxed, (fault if bad else None for bad in empty))
+
+
+def _examine_images(findings, key, dataset, infos, images, turns) -> None:
+    paths = (info['img_path'] for info in infos)  # of a video several, or one
+    paths = ([path] if isinstance(path, str) else path for path in paths)
+    used = sorted({path for several in paths for path in several})
+    folder = dataset.data_prefix.get('img', '')
+    sizes = {
+        os.path.join(folder, image['file_name']): (image['width'], image['height'])
+        for image in images.values()
+        if {'width', 'height'} <= set(image)
+    }
+    inside = [dataset.data_root, *dataset.data_prefix.values()]
+    inside = tuple(os.path.join(os.path.abspath(f), '') for f in inside if f)
+    faults = (_image_fault(path, sizes.get(path), inside, turns) for path in used)
+    findings.group(f'{key}.data_prefix', used, faults)
+
+
+def _image_fault(
+    path: str, size: Optional[tuple], inside: tuple, turns: bool
+) -> Optional[tuple[str, str]]:
+    # an annotation file may name any file of the machine: those are not opened
+    if inside and not os.path.abspath(path).startswith(inside):
+        return ERROR, 'images lie outside of data_root and data_prefix'
+    if not os.path.isfile(path):
+        return ERROR, 'images are missing'
+    try:
+        with Image.open(path) as image:
+            # Pillow decodes a PNG to look for what it does not have
+            has_exif = turns and (image.format != 'PNG' or 'exif' in image.info)
+            turn = image.getexif().get(EXIF_ORIENTATION, 1) if has_exif else 1
+            found = image.size[::-1] if turn in (5, 6, 7, 8) else image.size
+    except Exception as error:  # whatever Pillow raises
+        return ERROR, f'images cannot be read ({type(error).__name__})'
+    if size and size != found:
+        by = ', turned as EXIF says,' if turn > 1 else ''
+        return ERROR, f'images{by} are not of the width and height in ann_file'
+    what = 'images are turned by EXIF: they must be annotated as turned'
+    return (WARNING, what) if turn > 1 else None

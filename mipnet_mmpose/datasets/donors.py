@@ -8,7 +8,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from .masks import MIN_SHARE
-from .siblings import Persons
+from .siblings import Persons, is_labelled
 
 
 class Source(NamedTuple):
@@ -44,25 +44,25 @@ class Donors:
         self.sources = sources
         shares = np.concatenate([p.mask_shares for p in persons])
         boxes = np.concatenate([p.boxes for p in persons])
+        labelled = np.concatenate([is_labelled(p.visible).sum(axis=1) for p in persons])
+        sizes = np.sqrt((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1))
         samples = [(s, i) for s, p in enumerate(persons) for i in range(len(p.images))]
-        labelled = np.concatenate([p.labelled.sum(axis=1) for p in persons])
-        found = np.flatnonzero((shares >= MIN_SHARE) & (labelled >= min_keypoints))
+        order = np.argsort(sizes, kind='stable')
+        fits = (shares >= MIN_SHARE) & (labelled >= min_keypoints)
+        order = order[fits[order]]
+        self.samples, self.sizes = np.array(samples, np.int32)[order], sizes[order]
         files = ', '.join(source.dataset.ann_file for source in sources)
-        if not len(found):
+        if not len(order):
             raise ValueError(
                 f"paste_people: nobody in {files} has both a mask ('segmentation') and "
                 f'{min_keypoints} labelled keypoints'
             )
         print_log(
-            f'paste_people: {len(found)} of {len(shares)} persons in {files} can be '
+            f'paste_people: {len(order)} of {len(shares)} persons in {files} can be '
             f'pasted; {(shares < MIN_SHARE).sum()} have a segmentation that is no mask '
             f'of at least {MIN_SHARE:.0%} of the box',
             'current',
         )
-        sizes = np.sqrt((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1))[found]
-        order = np.argsort(sizes, kind='stable')
-        self.samples = np.array(samples, np.int32)[found[order]]
-        self.sizes = sizes[order]
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -6,6 +6,7 @@ and a crowd region has that of several persons.
 
 from typing import Optional
 
+import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
@@ -37,7 +38,8 @@ def mask_share(person: dict, box: np.ndarray) -> float:
         inside = np.minimum(there[2:], box[2:]) - np.maximum(there[:2], box[:2])
         pixels = min(coco_mask.area(rle), np.maximum(inside, 0).prod())
     else:
-        pixels = sum(_area(p.clip(box[:2], box[2:])) for p in _polygons(segments))
+        clipped = (p.clip(box[:2], box[2:]) for p in _polygons(segments))
+        pixels = sum(cv2.contourArea(p.astype(np.float32)) for p in clipped)
     return float(pixels / max(extent.prod(), 1))
 
 
@@ -60,12 +62,9 @@ def person_mask(
         return None
     (height, width), (left, top) = shape, corner
     if isinstance(segments, dict):
-        rle = _compressed(segments)
-        if rle is None:
-            return None
         try:
-            mask = coco_mask.decode(rle)
-        except ValueError:  # runs that are not of its size
+            mask = coco_mask.decode(_compressed(segments))
+        except (TypeError, ValueError):  # none, or runs that are not of its size
             return None
         mask = mask[top : top + height, left : left + width]
         return mask.astype(bool) if mask.shape == (height, width) else None
@@ -80,6 +79,25 @@ def is_of_size(person: dict, shape: tuple[int, int]) -> bool:
     """Whether a mask can be of an image of this height and width; a polygon can."""
     segments = person.get('segmentation')
     return not isinstance(segments, dict) or tuple(segments['size']) == tuple(shape)
+
+
+def mask_fault(person: dict, share: float, shape: tuple[int, int]) -> Optional[str]:
+    """What keeps the segmentation of a sample from being its mask, or None.
+
+    Args:
+        person (dict): As for :func:`mask_share`.
+        share (float): What that returned.
+        shape (tuple[int, int]): Height and width of the image.
+    """
+    segments, what = person.get('segmentation'), None
+    alone = isinstance(segments, list) and len(segments) == 1
+    if share >= 0.95 and alone and len(segments[0]) in (8, 10):
+        what = 'is the box as a polygon: pasting would paste all of the box'
+    elif share > 0 and not is_of_size(person, shape):
+        what = 'is of another size than the image: nobody to paste'
+    elif share < MIN_SHARE:
+        what = f'is no mask of {MIN_SHARE:.0%} of the box: nobody to paste'
+    return what and f'persons have a segmentation that {what}'
 
 
 def _polygons(segments: list) -> list[np.ndarray]:
@@ -104,9 +122,3 @@ def _compressed(segments: dict) -> Optional[dict]:
         return coco_mask.frPyObjects(segments, *segments['size'])
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _area(points: np.ndarray) -> float:
-    """Of a polygon by its corners (V, 2), the shoelace formula."""
-    x, y = np.concatenate([points, points[:1]]).T
-    return abs(x[1:] @ y[:-1] - y[1:] @ x[:-1]) / 2

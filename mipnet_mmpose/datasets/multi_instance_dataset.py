@@ -2,6 +2,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional, Union
 
+import numpy as np
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from mmpose.datasets.transforms import GenerateTarget
@@ -120,9 +121,7 @@ class MultiInstanceDataset:
     @property
     def test_mode(self) -> bool:
         """bool: whether every stock dataset inside is in test mode."""
-        return all(
-            part.test_mode for part in walk_datasets(self.dataset) if is_stock(part)
-        )
+        return all(part.test_mode for part, *_ in chain_datasets(self.dataset))
 
     @property
     def pipeline(self) -> Compose:
@@ -134,12 +133,8 @@ class MultiInstanceDataset:
 
     @pipeline.setter
     def pipeline(self, pipeline: Compose) -> None:
-        if not hasattr(self._with_pipeline, 'pipeline'):
-            raise AttributeError(
-                f'{type(self._with_pipeline).__name__} has no pipeline to switch'
-            )
-        self._swap_target_generator(pipeline)
         old = self.pipeline
+        self._swap_target_generator(pipeline)
         for transform in old.transforms:
             if isinstance(transform, PastePeople):
                 transform.insert(pipeline, transform.donors)
@@ -159,18 +154,27 @@ class MultiInstanceDataset:
         self.dataset.full_init()
         if not self.generates_targets or self.sibling_indices:
             return
-        parts = list(filter(is_stock, walk_datasets(self.dataset)))
+        parts = [part for part, *_ in chain_datasets(self.dataset)]
         persons = [read_persons(part, self._paste is not None) for part in parts]
-        indices = [
-            build_sibling_index(part, people, self.min_keypoints)
-            for part, people in zip(parts, persons)
-        ]
-        for part, index in zip(parts, indices):
-            if isinstance(part.pipeline, SiblingPipeline):
-                part.pipeline.index = index
+        indices = [self._index(*pair) for pair in zip(parts, persons)]
         if self._paste is not None:
             self._paste_into_samples(persons)
         self.sibling_indices = indices
+
+    def _index(self, part: Any, persons: Persons) -> SiblingIndex:
+        """Give a stock dataset's pipeline its siblings."""
+        sigmas = part.metainfo.get('sigmas', ())
+        index = SiblingIndex(persons, self.min_keypoints, sigmas)
+        print_log(
+            f'{type(part).__name__}: {len(np.unique(index.person))} of {len(index)} '
+            f'samples have a sibling with at least {self.min_keypoints} keypoints in '
+            f'the image; {len(index) - len(np.unique(index.identity))} are the same '
+            'person as another one',
+            'current',
+        )
+        if isinstance(part.pipeline, SiblingPipeline):
+            part.pipeline.index = index
+        return index
 
     def _paste_into_samples(self, persons: Sequence[Persons]) -> None:
         """Let each pipeline that loads an image paste people into it."""
@@ -208,27 +212,6 @@ class MultiInstanceDataset:
         return self.dataset.get_data_info(idx)
 
 
-def build_sibling_index(
-    dataset: Any, persons: Persons, min_keypoints: int
-) -> SiblingIndex:
-    """The index of the siblings in a stock dataset, which is also logged."""
-    index = SiblingIndex(persons, min_keypoints, dataset.metainfo.get('sigmas', ()))
-    with_sibling = sum(len(index.others(i)) > 0 for i in range(len(index)))
-    again = len(index) - len(set(index.identity.tolist()))
-    print_log(
-        f'{type(dataset).__name__}: {with_sibling} of {len(index)} samples have a '
-        f'sibling with at least {min_keypoints} keypoints in the image; {again} are '
-        'the same person as another one',
-        'current',
-    )
-    return index
-
-
-def is_stock(dataset: Any) -> bool:
-    """Whether it holds samples itself instead of wrapping another dataset."""
-    return not _inside(dataset)
-
-
 def walk_datasets(dataset: Any) -> Iterator[Any]:
     """A dataset and the datasets inside it, the outer ones first."""
     yield dataset
@@ -238,9 +221,10 @@ def walk_datasets(dataset: Any) -> Iterator[Any]:
 
 def chain_datasets(dataset: Any, around: tuple = ()) -> Iterator[tuple]:
     """Each stock dataset with those around it, the inner ones first."""
-    if is_stock(dataset):
+    inside = _inside(dataset)
+    if not inside:
         yield (dataset, *around)
-    for part in _inside(dataset):
+    for part in inside:
         yield from chain_datasets(part, (dataset, *around))
 
 

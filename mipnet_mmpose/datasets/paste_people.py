@@ -8,9 +8,10 @@ from mmengine.dataset import Compose
 from mmpose.datasets.transforms import LoadImage
 
 from ..evaluation.boxes import box_iou
-from .cutout import OF_PERSON, Cutout, Placed, count_labelled
+from .cutout import OF_PERSON, Cutout, Placed, at_keypoints
 from .donors import Donors
 from .masks import MIN_SHARE, is_of_size, person_mask
+from .siblings import is_labelled
 
 PLACEMENTS = 10  # tried for a donor
 
@@ -65,11 +66,13 @@ class PastePeople:
         max_enlargement: float = 2.0,
         min_keypoints: int = 6,
     ):
-        self.prob = _share('prob', prob)
-        self.behind_prob = _share('behind_prob', behind_prob)
-        self.switch_prob = _share('switch_prob', switch_prob)
-        self.flip_prob = _share('flip_prob', flip_prob)
-        self.min_visible = _share('min_visible', min_visible)
+        self.prob, self.behind_prob = prob, behind_prob
+        self.switch_prob, self.flip_prob = switch_prob, flip_prob
+        self.min_visible = min_visible
+        for name in ('prob', 'behind_prob', 'switch_prob', 'flip_prob', 'min_visible'):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f'paste_people.{name} must be in 0 ... 1, got {value}')
         if not 0 <= iou[0] <= iou[1] <= 1:
             raise ValueError(f'paste_people.iou must be ordered in 0 ... 1, got {iou}')
         if not 0 < scale[0] <= scale[1] or max_enlargement <= 0:
@@ -77,11 +80,8 @@ class PastePeople:
                 'paste_people.scale must be ordered and above 0, and so '
                 f'max_enlargement, got {scale} and {max_enlargement}'
             )
-        self.iou = iou
-        self.scale = scale
-        self.shift = np.array(shift)
-        self.max_enlargement = max_enlargement
-        self.min_keypoints = min_keypoints
+        self.iou, self.scale, self.shift = iou, scale, np.array(shift)
+        self.max_enlargement, self.min_keypoints = max_enlargement, min_keypoints
         self.donors: Optional[Donors] = None
         self.load_image: Optional[LoadImage] = None
 
@@ -131,6 +131,7 @@ class PastePeople:
         if own is not None and own.sum() < MIN_SHARE * _size(results['bbox'][0]) ** 2:
             own = None
         behind = own is not None and np.random.rand() < self.behind_prob
+        needed = self.min_keypoints
         for factor, corner in zip(factors, corners):
             placed = cutout.place(factor, corner, shape)
             if placed is None:
@@ -147,10 +148,9 @@ class PastePeople:
             if 'siblings' in results:
                 others = _keypoints_in_sight(results['siblings'], front, placed.region)
                 seen = min(seen, *others, 1)
-            labelled = count_labelled(placed.person['keypoints_visible'])
-            if seen >= self.min_visible and front.any():
-                if labelled >= self.min_keypoints:
-                    return placed
+            labelled = placed.person['num_keypoints']
+            if seen >= self.min_visible and front.any() and labelled >= needed:
+                return placed
         return None
 
     def _draw_places(
@@ -205,28 +205,18 @@ def _keypoints_in_sight(
     persons: dict, front: np.ndarray, region: tuple[slice, slice]
 ) -> np.ndarray:
     """Share of the labelled keypoints that no mask covers, (S,); 1 without any."""
-    visible = persons['keypoints_visible']
-    labelled = (visible if visible.ndim == 2 else visible[..., 0]) > 0
-    place = np.array([region[1].start, region[0].start])
-    height, width = front.shape
-    points = np.nan_to_num(persons['keypoints'] - place, posinf=1e9, neginf=-1e9)
-    columns, rows = points.round().clip(-1, max(front.shape)).astype(int).T
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    covered = front[rows.clip(0, height - 1), columns.clip(0, width - 1)] & inside
-    seen, num = (~covered.T & labelled).sum(axis=1), labelled.sum(axis=1)
+    labelled = is_labelled(persons['keypoints_visible'])
+    keypoints = persons['keypoints'] - (region[1].start, region[0].start)
+    covered = at_keypoints(front, keypoints, outside=False)
+    seen, num = (~covered & labelled).sum(axis=1), labelled.sum(axis=1)
     return np.where(num, seen / np.maximum(num, 1), 1)
 
 
 def _in_form_of(like: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Visibility as another sample has it, with weights beside it or without.
-
-    ``KeypointConverter`` adds them; without it each keypoint has the weight 1.
-    """
-    if like.ndim == visible.ndim:
-        return visible
-    if like.ndim == 2:
-        return visible[..., 0]
-    return np.stack([visible, np.ones_like(visible)], axis=-1)
+    """Visibility with weights beside it as ``KeypointConverter`` adds them, or not."""
+    if like.ndim > visible.ndim:
+        return np.stack([visible, np.ones_like(visible)], axis=-1)
+    return visible if like.ndim == visible.ndim else visible[..., 0]
 
 
 def _centers(boxes: np.ndarray) -> np.ndarray:
@@ -239,9 +229,3 @@ def _extent(box: np.ndarray) -> np.ndarray:
 
 def _size(box: np.ndarray) -> float:
     return float(np.sqrt(max(_extent(box).prod(), 0)))
-
-
-def _share(name: str, value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f'paste_people.{name} must be in 0 ... 1, got {value}')
-    return value

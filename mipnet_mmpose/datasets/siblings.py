@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from ..evaluation.merge_poses import UNKNOWN_SIGMA
 from ..evaluation.oks import oks
@@ -31,10 +33,10 @@ class Persons(NamedTuple):
     areas: np.ndarray
     mask_shares: np.ndarray
 
-    @property
-    def labelled(self) -> np.ndarray:
-        """Which keypoints are labelled, bool (P, K)."""
-        return (self.visible if self.visible.ndim == 2 else self.visible[..., 0]) > 0
+
+def is_labelled(visible: np.ndarray) -> np.ndarray:
+    """Which keypoints are labelled, bool (P, K), by visibility (P, K) or (P, K, 2)."""
+    return (visible if visible.ndim == 2 else visible[..., 0]) > 0
 
 
 def read_persons(dataset: BaseDataset, masks: bool = False) -> Persons:
@@ -48,40 +50,33 @@ def read_persons(dataset: BaseDataset, masks: bool = False) -> Persons:
         ValueError: naming file and id, where a box is not finite or a person has
             another number of keypoints than the first one.
     """
-    numbers: dict[str, int] = {}
-    rows = []
-    for i in range(len(dataset)):
-        info = BaseDataset.get_data_info(dataset, i)
-        first = rows[0][2] if rows else info['keypoints'][0]
-        _check_person(info, dataset.ann_file, len(first))
+    infos = dataset.data_list or (  # empty where it is serialized
+        BaseDataset.get_data_info(dataset, i) for i in range(len(dataset))
+    )
+    numbers, rows = {}, []
+    for info in infos:
+        box, keypoints = np.reshape(info['bbox'], 4), info['keypoints'][0]
+        num = len(rows[0][2]) if rows else len(keypoints)
+        if not np.isfinite(box).all() or len(keypoints) != num:
+            what = f'{len(keypoints)} keypoints, the first one {num}'
+            if len(keypoints) == num:
+                what = f'the box {box.tolist()}'
+            who = f'the person with id {info.get("id")}'
+            raise ValueError(f'{dataset.ann_file}: {who} has {what}')
         path = info['img_path']  # of a video several, the person's frame first
         path = path if isinstance(path, str) else path[0]
-        box = np.reshape(info['bbox'], 4)
-        extent = box[2:] - box[:2]
+        area = info.get('area') or (box[2:] - box[:2]).prod() * 0.53
         rows.append(
             (
                 numbers.setdefault(path, len(numbers)),
                 box,
-                info['keypoints'][0, :, :2].astype(np.float32),
+                keypoints[:, :2].astype(np.float32),
                 info['keypoints_visible'][0],
-                float(np.max(info.get('area') or extent.prod() * 0.53)),
+                float(np.max(area)),
                 mask_share(info, box) if masks else np.nan,
             )
         )
     return Persons(*map(np.array, zip(*rows)))
-
-
-def _check_person(info: dict, ann_file: str, num_keypoints: int) -> None:
-    problem = None
-    if not np.isfinite(info['bbox']).all():
-        problem = f'the box {info["bbox"].tolist()}'
-    elif info['keypoints'].shape[1] != num_keypoints:
-        num = info['keypoints'].shape[1]
-        problem = f'{num} keypoints, the first one {num_keypoints}'
-    if problem:
-        raise ValueError(
-            f'{ann_file}: the person with id {info.get("id")} has {problem}'
-        )
 
 
 class SiblingIndex:
@@ -97,12 +92,19 @@ class SiblingIndex:
         min_keypoints (int): A person with fewer labelled keypoints is nobody's
             sibling.
         sigmas (np.ndarray): Per-keypoint constants of OKS, (K, ), or none.
+
+    Attributes:
+        person, other (np.ndarray): int32, each sample with each of its siblings, in the
+            order of the samples.
+        identity (np.ndarray): For each sample the first one of the same person, (P, ).
     """
 
     def __init__(self, persons: Persons, min_keypoints: int, sigmas: np.ndarray):
-        num, self.keypoints, self.visible = len(persons.images), *persons[2:4]
-        self.centers = (persons.boxes[:, :2] + persons.boxes[:, 2:]) / 2
-        candidates = np.flatnonzero(persons.labelled.sum(axis=1) >= min_keypoints)
+        _, self.boxes, self.keypoints, self.visible, *_ = persons
+        self.centers = (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+        candidates = np.flatnonzero(
+            is_labelled(self.visible).sum(axis=1) >= min_keypoints
+        )
         person, other = _pairs(persons.images, candidates)
         self.identity = _identities(persons, person, other, sigmas)
 
@@ -112,13 +114,15 @@ class SiblingIndex:
         distance = np.linalg.norm(offset, axis=1)
         order = np.lexsort([other, distance, person])
         person, other = person[order], other[order]
-        _, once = np.unique(person * num + self.identity[other], return_index=True)
+        _, once = np.unique(
+            person * len(self) + self.identity[other], return_index=True
+        )
         once.sort()  # of each person the nearest annotation, in order
-        self._order = other[once].astype(np.int32)
-        self._end = np.cumsum(np.bincount(person[once], minlength=num))
+        self.person = person[once].astype(np.int32)
+        self.other = other[once].astype(np.int32)
 
     def __len__(self) -> int:
-        return len(self._end)
+        return len(self.centers)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Keypoints (S, K, 2) and visibility (S, K, ...), nearest box centre first."""
@@ -127,8 +131,8 @@ class SiblingIndex:
 
     def others(self, index: int) -> np.ndarray:
         """Which samples the S siblings are, nearest box centre first, (S,)."""
-        start = self._end[index - 1] if index else 0
-        return self._order[start : self._end[index]]
+        start, end = np.searchsorted(self.person, [index, index + 1])
+        return self.other[start:end]
 
     def siblings(self, index: int) -> dict[str, np.ndarray]:
         """Their rows of keypoints and visibility, and the box centres (S, 2)."""
@@ -152,31 +156,24 @@ def _pairs(images: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.n
 def _identities(
     persons: Persons, first: np.ndarray, second: np.ndarray, sigmas: np.ndarray
 ) -> np.ndarray:
-    """A number for each sample, the same for annotations of one person, (P,)."""
-    num_keypoints = persons.keypoints.shape[1]
+    """For each sample the first one of the same person, (P,)."""
+    num, num_keypoints = persons.keypoints.shape[:2]
     if len(sigmas) != num_keypoints:
         sigmas = np.full(num_keypoints, UNKNOWN_SIGMA)
-    parts = range(0, len(first), PAIRS_AT_ONCE)
-    same = [
-        _is_same(persons, *(x[i : i + PAIRS_AT_ONCE] for x in (first, second)), sigmas)
-        for i in parts
-    ]
-    same = np.flatnonzero(np.concatenate([*same, []]))
-    first, second = first[same], second[same]
-    identity = np.arange(len(persons.images))
-    changed = True
-    while changed:  # of more than two annotations the first of all
-        before = identity.copy()
-        np.minimum.at(identity, first, identity[second])
-        np.minimum.at(identity, second, identity[first])
-        changed = not np.array_equal(identity, before)
-    return identity
+    same = np.zeros(len(first), bool)
+    for i in range(0, len(first), PAIRS_AT_ONCE):
+        part = slice(i, i + PAIRS_AT_ONCE)
+        same[part] = _is_same(persons, first[part], second[part], sigmas)
+    graph = coo_matrix((same[same], (first[same], second[same])), (num, num))
+    _, identity = connected_components(graph, directed=False)
+    _, start = np.unique(identity, return_index=True)
+    return start[identity]
 
 
 def _is_same(
     persons: Persons, first: np.ndarray, second: np.ndarray, sigmas: np.ndarray
 ) -> np.ndarray:
-    labelled, areas = persons.labelled, persons.areas
+    labelled, areas = is_labelled(persons.visible), persons.areas
     both = labelled[first] & labelled[second]
     shared = both.sum(axis=1)
     # infinitely far where not labelled in both, which adds 0 to the sum

@@ -9,13 +9,15 @@ from mmpose.registry import DATASETS
 
 from mipnet_mmpose.datasets.paste_people import PastePeople
 
-from ..conftest import (
-    coco_dataset_config,
-    person,
-    train_pipeline,
-)
+from ..conftest import coco_dataset_config, person, train_pipeline
 
 SIZE = (320, 240)
+
+
+def somebody(i, image, left):
+    """60 x 120 pixels large; the mask is the box."""
+    mask = rectangle(left, 60, 60, 120)
+    return person(i, image, left, 60, 60, 120, segmentation=mask)
 
 
 def rectangle(left, top, width, height):
@@ -23,17 +25,10 @@ def rectangle(left, top, width, height):
     return [[left, top, right, top, right, bottom, left, bottom]]
 
 
-def build(folder, pipeline=None, num_instances=2, inner=None, **settings):
+def build(folder, pipeline=None, inner=None, **settings):
     inner = inner or coco_dataset_config(folder, pipeline or train_pipeline())
-    settings = dict(dict(prob=1.0), **settings)
-    dataset = DATASETS.build(
-        dict(
-            type='MultiInstanceDataset',
-            dataset=inner,
-            num_instances=num_instances,
-            paste_people=settings,
-        )
-    )
+    cfg = dict(type='MultiInstanceDataset', dataset=inner)
+    dataset = DATASETS.build(dict(cfg, paste_people=dict(dict(prob=1.0), **settings)))
     dataset.full_init()
     return dataset
 
@@ -41,18 +36,7 @@ def build(folder, pipeline=None, num_instances=2, inner=None, **settings):
 @pytest.fixture
 def crowd(coco_folder):
     """Six persons of 60 x 120 pixels, one an image, in a box of one colour each."""
-    people = [
-        person(
-            i,
-            i,
-            60 + 20 * i,
-            60,
-            60,
-            120,
-            segmentation=rectangle(60 + 20 * i, 60, 60, 120),
-        )
-        for i in range(1, 7)
-    ]
+    people = [somebody(i, i, 60 + 20 * i) for i in range(1, 7)]
     folder = coco_folder(people, size=SIZE)
     for i in range(1, 7):
         image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
@@ -185,10 +169,6 @@ def test_least_visible_share_of_the_one_behind(crowd):
 
 
 def test_siblings_stay_ordered_by_the_distance_of_their_boxes(coco_folder):
-    def somebody(i, image, left):
-        mask = rectangle(left, 60, 60, 120)
-        return person(i, image, left, 60, 60, 120, segmentation=mask)
-
     people = [somebody(1, 1, 100), somebody(2, 1, 240)]
     people += [somebody(i, i, 100) for i in range(3, 7)]
     dataset = build(coco_folder(people, size=SIZE), switch_prob=0, min_visible=0)
@@ -297,10 +277,6 @@ def test_keypoints_that_are_not_cut_out_are_not_labelled(crowd):
 
 
 def test_a_third_person_stays_in_sight(coco_folder):
-    def somebody(i, image, left):
-        mask = rectangle(left, 60, 60, 120)
-        return person(i, image, left, 60, 60, 120, segmentation=mask)
-
     people = [somebody(1, 1, 100), somebody(2, 1, 130)]
     people += [somebody(i, i, 100) for i in range(3, 7)]
     folder = coco_folder(people, size=SIZE)

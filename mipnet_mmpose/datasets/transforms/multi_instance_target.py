@@ -2,6 +2,8 @@ import numpy as np
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import TRANSFORMS
 
+from ..siblings import is_labelled
+
 
 @TRANSFORMS.register_module()
 class GenerateMultiInstanceTarget(GenerateTarget):
@@ -54,12 +56,10 @@ class GenerateMultiInstanceTarget(GenerateTarget):
         ]
         targets = [persons[i] for i in target_instances]
         results.update(persons[0])
-        for key in table('label_mapping_table'):
-            if key in persons[0]:
-                results[key] = _concat([target[key] for target in targets])
-        for key in table('field_mapping_table'):
-            if key in persons[0]:
-                results[key] = _concat([target[key] for target in targets], True)
+        for name in ('label_mapping_table', 'field_mapping_table'):
+            for key in set(table(name)) & set(persons[0]):
+                by_level = name == 'field_mapping_table'
+                results[key] = _concat([target[key] for target in targets], by_level)
         results['target_instances'] = np.array([target_instances])
         results['instance_mapping_table'] = dict(
             table('instance_mapping_table'), target_instances='target_instances'
@@ -113,14 +113,13 @@ def count_in_crop(
         np.ndarray: numbers, (S,).
     """
     inside = ((keypoints >= 0) & (keypoints < input_size)).all(axis=2)
-    labelled = visible if visible.ndim == 2 else visible[..., 0]
-    return (inside & (labelled > 0)).sum(axis=1)
+    return (inside & is_labelled(visible)).sum(axis=1)
 
 
-def _concat(parts: list, levels: bool = False) -> np.ndarray:
+def _concat(parts: list, by_level: bool) -> np.ndarray:
     """Join N persons' targets along the first axis, a list of them by level."""
     if not isinstance(parts[0], list):
         return np.concatenate(parts)
-    if levels:
+    if by_level:
         return [np.concatenate(level) for level in zip(*parts)]
     return [array for part in parts for array in part]
