@@ -42,13 +42,13 @@ def find_config(name: str) -> Path:
     )
 
 
-def mmpose_tool(name: str) -> Path:
-    """A script of MMPose's ``tools/``, installed or in a clone of MMPose.
+def mmpose_file(path: str) -> Path:
+    """A file such as ``tools/train.py`` of MMPose, installed or in a clone of it.
 
     Raises:
         FileNotFoundError: where there is none of the name.
     """
-    for folder in (MMPOSE / '.mim' / 'tools', MMPOSE.parent / 'tools'):
-        if (folder / name).is_file():
-            return folder / name
-    raise FileNotFoundError(f'MMPose in {MMPOSE} has no tools/{name}')
+    for folder in (MMPOSE / '.mim', MMPOSE.parent):
+        if (folder / path).is_file():
+            return folder / path
+    raise FileNotFoundError(f'MMPose in {MMPOSE} has no {path}')

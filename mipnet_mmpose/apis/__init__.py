@@ -1,5 +1,4 @@
 from .inference import estimate_poses
-from .mipnet_inferencer import MIPNetInferencer
-from .pose_model import load_model
+from .mipnet_inferencer import MIPNetInferencer, load_model
 
 __all__ = ['MIPNetInferencer', 'estimate_poses', 'load_model']

@@ -61,11 +61,10 @@ def _boxes_by_id(entries: list[dict], names: dict) -> dict[Any, np.ndarray]:
     entries = [entry for entry in entries if not entry.get('iscrowd')]
     kinds = {entry.get('category_id') for entry in entries}
     if len(kinds) > 1:
-        person = [k for k in kinds if names.get(k) == 'person' or not names and k == 1]
-        if len(person) != 1:
-            there = ', '.join(f'{names.get(k, "no name")} ({k})' for k in kinds)
-            raise ValueError(f'which category is a person: {there}?')
-        entries = [e for e in entries if e.get('category_id') == person[0]]
+        people = [k for k in kinds if names.get(k) == 'person' or not names and k == 1]
+        if len(people) != 1:
+            raise ValueError(f'which category is a person: {names or kinds}?')
+        entries = [e for e in entries if e.get('category_id') == people[0]]
     boxes: dict[Any, list] = {}
     for i, entry in enumerate(entries):
         box = np.ravel(entry['bbox']).astype(np.float64)

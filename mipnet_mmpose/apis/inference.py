@@ -1,9 +1,8 @@
 """Everybody's pose in images whose person boxes are known."""
 
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, Union
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import nn
 
 from ..evaluation.merge_poses import merge_poses, merge_settings, merge_sigmas
 from ..models.stock_checkpoint import check_mimbs_loaded
-from .images import read_image
+from .images import BoxedImage, load_images
 from .pose_model import image_pipeline
 
 FIELDS = ('keypoints', 'keypoint_scores', 'scores', 'lambdas')
@@ -25,7 +24,7 @@ FIELDS += ('bboxes', 'bbox_scores', 'box_indices', 'presence')
 def estimate_poses(
     model: nn.Module,
     images: Union[str, Path, np.ndarray, Sequence[Union[str, Path, np.ndarray]]],
-    bboxes: Optional[Sequence] = None,
+    bboxes: Union[Sequence, str, Path, None] = None,
     batch_size: int = 32,
     **merge: Any,
 ) -> list[dict[str, np.ndarray]]:
@@ -39,9 +38,10 @@ def estimate_poses(
         images (str | Path | np.ndarray | Sequence): Files or BGR arrays (H, W, 3), or
             one of them. What cannot be read is skipped with a warning and has no
             people.
-        bboxes (Sequence, optional): For each image an array (n, 4) of left, top,
-            right, bottom in pixels of the image, or (n, 5) with a score. Defaults to
-            the whole image as one box.
+        bboxes (Sequence | str | Path, optional): For each image an array (n, 4) of
+            left, top, right, bottom in pixels of the image, or (n, 5) with a score; or
+            a file for :func:`boxes_from_file`. A box that holds no part of the image is
+            skipped with a warning. Defaults to the whole image as one box.
         batch_size (int): Crops of an image per forward pass. Defaults to 32.
         **merge: Settings of :func:`merge_poses` instead of those of the config's
             ``test_evaluator``. ``nms_mode='none'`` keeps all N poses of every box.
@@ -66,94 +66,14 @@ def estimate_poses(
     check_mimbs_loaded(model, 'the checkpoint of the model')
     if isinstance(images, (str, Path, np.ndarray)):
         images = [images]
-    if bboxes is not None:
-        bboxes = boxes_per_image(bboxes, len(images))
     init_default_scope(model.cfg.get('default_scope', 'mmpose'))
     pipeline = Compose(image_pipeline(model.cfg))
     settings = merge_settings(model.cfg, **merge)
-    skipped: list[str] = []
-    find = (lambda place, image: None) if bboxes is None else lambda i, _: bboxes[i]
     people = [
         predict_people(model, pipeline, image, settings, batch_size).pred_instances
-        for image in load_images(images, find, pipeline, skipped)
+        for image in load_images(images, pipeline, bboxes)
     ]
-    warn_of_skipped(skipped)
     return [{f: poses[f] for f in FIELDS if f in poses} for poses in people]
-
-
-class BoxedImage(NamedTuple):
-    """An image that is ready for :func:`predict_people`."""
-
-    pixels: Optional[np.ndarray]  # BGR, (H, W, 3); None if it could not be read
-    boxes: np.ndarray  # left, top, right, bottom, score, float32, (n, 5)
-    metainfo: dict[str, Any]  # img_id, img_path
-
-
-def load_images(
-    images: Iterable,
-    find_boxes: Callable[[int, np.ndarray], Any],
-    pipeline: Compose,
-    skipped: list[str],
-) -> Iterator[BoxedImage]:
-    """Load images and their boxes, which ``find_boxes`` gives by place and pixels.
-
-    ``None`` is the whole image as one box. ``skipped`` gets a sentence for each image
-    that cannot be read.
-    """
-    for i, image in enumerate(images):
-        named = isinstance(image, (str, Path))
-        # an array is called by its place, as in MMPose
-        info = dict(img_id=i, img_path=str(image) if named else f'{i:06d}.jpg')
-        try:
-            pixels = read_image(image, pipeline)
-        except ValueError as error:
-            skipped.append(str(error))
-            yield BoxedImage(None, check_boxes([]), info)
-            continue
-        boxes = find_boxes(i, pixels)
-        if boxes is None:
-            boxes = [[0, 0, pixels.shape[1], pixels.shape[0]]]
-        yield BoxedImage(pixels, check_boxes(boxes), info)
-
-
-def check_boxes(boxes: Any) -> np.ndarray:
-    """Boxes with a score, float32, (n, 5), of boxes (n, 4) or (n, 5).
-
-    Raises:
-        ValueError: where the shape is another one.
-    """
-    boxes = np.asarray(boxes, dtype=np.float32)
-    boxes = boxes if boxes.size else boxes.reshape(0, 5)
-    if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
-        raise ValueError(
-            'the boxes of an image are (n, 4) as left, top, right, bottom, or (n, 5) '
-            f'with a score, got shape {boxes.shape}'
-        )
-    return np.c_[boxes, np.ones(len(boxes), np.float32)][:, :5]
-
-
-def boxes_per_image(boxes: Sequence, num_images: int) -> Sequence:
-    """Boxes for each image; of a single image also the boxes themselves.
-
-    Raises:
-        ValueError: where there are not as many entries as images.
-    """
-    if num_images == 1 and len(boxes) and np.ndim(boxes[0]) == 1:
-        boxes = [boxes]
-    if len(boxes) != num_images:
-        raise ValueError(
-            f'bboxes has {len(boxes)} entries for {num_images} images: give one '
-            '(n, 4) array of boxes per image'
-        )
-    return boxes
-
-
-def warn_of_skipped(skipped: Sequence[str]) -> None:
-    """Warn once, with the count and the first case."""
-    if skipped:
-        warnings.warn(
-            f'images skipped: {len(skipped)}, the first: {skipped[0]}', stacklevel=2
-        )
 
 
 @torch.no_grad()
@@ -179,16 +99,20 @@ def predict_people(
         batch = [pipeline(crop) for crop in crops[start : start + batch_size]]
         samples += model.test_step(pseudo_collate(batch))
     if not samples:
-        return PoseDataSample(
-            metainfo=image.metainfo, pred_instances=_nobody(model, len(sigmas))
-        )
+        shapes = dict.fromkeys(FIELDS, (0,))
+        shapes.update(keypoints=(0, len(sigmas), 2), bboxes=(0, 4))
+        shapes['keypoint_scores'] = (0, len(sigmas))
+        if getattr(model.head, 'presence', None) is None:
+            del shapes['presence']
+        nobody = InstanceData(**{f: np.zeros(s, 'f4') for f, s in shapes.items()})
+        return PoseDataSample(metainfo=image.metainfo, pred_instances=nobody)
     people = merge_data_samples(samples)
     people.set_metainfo(image.metainfo)
     poses = people.pred_instances
     num = len(poses) // len(samples)  # poses per box
     if 'lambdas' not in poses:  # a stock model
         poses.lambdas = np.zeros(len(poses), dtype=np.float32)
-    poses.box_indices = np.repeat(np.arange(len(samples)), num)
+    poses.box_indices = np.repeat(image.box_indices, num)
     kept, poses.scores = merge_poses(
         poses.keypoints[..., :2],
         poses.keypoint_scores,
@@ -201,12 +125,3 @@ def predict_people(
     )
     people.pred_instances = InstanceData(**{k: v[kept] for k, v in poses.items()})
     return people
-
-
-def _nobody(model: nn.Module, num_keypoints: int) -> InstanceData:
-    shapes = dict.fromkeys(FIELDS, (0,))
-    shapes.update(keypoints=(0, num_keypoints, 2), bboxes=(0, 4))
-    shapes['keypoint_scores'] = (0, num_keypoints)
-    if getattr(model.head, 'presence', None) is None:
-        del shapes['presence']
-    return InstanceData(**{f: np.zeros(shape, 'f4') for f, shape in shapes.items()})

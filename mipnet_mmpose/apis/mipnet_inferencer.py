@@ -1,32 +1,31 @@
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import mmengine
 import numpy as np
 from mmengine.config import Config
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.visualization import Visualizer
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.apis.inferencers import Pose2DInferencer
-from mmpose.evaluation.functional.nms import nearby_joints_nms, nms
+from mmpose.evaluation.functional.nms import nms
 from mmpose.registry import INFERENCERS, VISUALIZERS
 from mmpose.structures import PoseDataSample, split_instances
+from torch import nn
 
 from ..evaluation.merge_poses import merge_settings
-from ..mmpose_files import find_config
+from ..mmpose_files import find_config, mmpose_file
 from ..models.stock_checkpoint import check_mimbs_loaded
-from .boxes_file import boxes_from_file
-from .images import list_images
-from .inference import (
-    BoxedImage,
-    boxes_per_image,
-    load_images,
-    predict_people,
-    warn_of_skipped,
-)
-from .pose_model import POSE, image_pipeline, person_detector, shown_skeleton
+from .images import BoxedImage, list_images, load_images
+from .inference import predict_people
+from .pose_model import DETECTOR, POSE, image_pipeline, shown_skeleton
+
+# what a person has besides MMPose's, and its field in pred_instances
+PERSON = {'score': 'scores', 'lambda': 'lambdas', 'box_index': 'box_indices'}
+PERSON['presence'] = 'presence'
 
 
 @INFERENCERS.register_module()
@@ -42,7 +41,7 @@ class MIPNetInferencer(Pose2DInferencer):
     Args:
         pose2d (str | Path | Config, optional): Config, its path, or its name in MMPose
             or here. Defaults to the MIPNet-TinyPose and the detector of this package.
-        pose2d_weights (str, optional): Checkpoint.
+        pose2d_weights (str | Path, optional): Checkpoint.
         device, scope, det_weights, det_cat_ids, show_progress: As in MMPose.
         det_model (str, optional): Of MMDetection, or ``'rtmdet-nano'``, the person
             detector of this package. With a ``pose2d`` of one's own defaults to none:
@@ -59,38 +58,31 @@ class MIPNetInferencer(Pose2DInferencer):
             people = result['predictions'][0]
     """
 
-    forward_kwargs = {'merge_results', 'pose_based_nms', 'score_decay'}
-    forward_kwargs |= {'presence_thr', 'oks_nms_thr'}
+    forward_kwargs = {'merge_results', 'score_decay', 'presence_thr', 'oks_nms_thr'}
 
     def __init__(
         self,
         pose2d: Union[str, Path, Config, None] = None,
-        pose2d_weights: Optional[str] = None,
+        pose2d_weights: Union[str, Path, None] = None,
         device: Optional[str] = None,
         scope: Optional[str] = 'mmpose',
         det_model: Optional[str] = None,
         det_weights: Optional[str] = None,
         det_cat_ids: Union[int, Sequence[int]] = 0,
-        show_progress: bool = False,
+        **kwargs: Any,
     ):
         if pose2d is None:
             pose2d, pose2d_weights = POSE[0], pose2d_weights or POSE[1]
             det_model = det_model or 'rtmdet-nano'
         if det_model == 'rtmdet-nano':
-            det_model, det_weights = person_detector()
-        if isinstance(pose2d, (str, Path)) and pose2d_weights is not None:
+            det_model, det_weights = str(mmpose_file(DETECTOR[0])), DETECTOR[1]
+        weights = None if pose2d_weights is None else str(pose2d_weights)
+        if isinstance(pose2d, (str, Path)) and weights is not None:
             pose2d = str(find_config(str(pose2d)))
-        super().__init__(
-            pose2d,
-            pose2d_weights,
-            device,
-            scope,
-            det_model or 'whole_image',
-            det_weights,
-            det_cat_ids,
-            show_progress,
-        )
-        check_mimbs_loaded(self.model, pose2d_weights)
+        detector = det_model or 'whole_image', det_weights, det_cat_ids
+        super().__init__(pose2d, weights, device, scope, *detector, **kwargs)
+        self.model.cfg = self.cfg
+        check_mimbs_loaded(self.model, weights)
         self.visualizer.skeleton = shown_skeleton(self.model)
         init_default_scope(scope)  # the detector has set its own
 
@@ -116,7 +108,7 @@ class MIPNetInferencer(Pose2DInferencer):
             ValueError: where the input is no image, folder or video, or the boxes
                 are not one array per image.
         """
-        self._skipped, self._video_input = [], False
+        self._video_input = False
         if out_dir is not None:
             kwargs.setdefault('vis_out_dir', f'{out_dir}/visualizations')
             kwargs.setdefault('pred_out_dir', f'{out_dir}/predictions')
@@ -126,8 +118,6 @@ class MIPNetInferencer(Pose2DInferencer):
             if self._video_input:
                 self._finalize_video_processing(kwargs.get('pred_out_dir', ''))
             raise
-        finally:
-            warn_of_skipped(self._skipped)
 
     def detect(
         self, image: np.ndarray, bbox_thr: float = 0.3, nms_thr: float = 0.3
@@ -136,7 +126,7 @@ class MIPNetInferencer(Pose2DInferencer):
         results = self.detector(image, return_datasamples=True)
         found = results['predictions'][0].pred_instances.cpu().numpy()
         wanted = np.isin(found.labels, self.det_cat_ids) & (found.scores > bbox_thr)
-        boxes = np.concatenate([found.bboxes, found.scores[:, None]], axis=1)[wanted]
+        boxes = np.c_[found.bboxes, found.scores][wanted]
         return boxes[nms(boxes, nms_thr)]
 
     def preprocess(
@@ -147,41 +137,21 @@ class MIPNetInferencer(Pose2DInferencer):
         **detection: float,
     ) -> Iterator[tuple[BoxedImage, list[Optional[np.ndarray]]]]:
         """Load the images and find their boxes, one image at a time as in MMPose."""
-        if isinstance(bboxes, (str, Path)):
-            _, bboxes = boxes_from_file(bboxes, inputs)
-        elif bboxes is not None and isinstance(inputs, (list, tuple)):
-            bboxes = boxes_per_image(bboxes, len(inputs))
-
-        def find(place: int, image: np.ndarray) -> Any:
-            if bboxes is None and self.detector is not None:
-                return self.detect(image, **detection)
-            return None if bboxes is None else bboxes[place]
-
-        for image in load_images(inputs, find, self.pipeline, self._skipped):
+        detect = None if self.detector is None else partial(self.detect, **detection)
+        for image in load_images(inputs, self.pipeline, bboxes, detect):
             yield image, [image.pixels]
 
     def forward(
         self,
         inputs: BoxedImage,
         merge_results: bool = True,
-        pose_based_nms: bool = False,
         oks_nms_thr: Optional[float] = None,
         **merge: Optional[float],
     ) -> list[PoseDataSample]:
         """The people of one image."""
         mode = None if merge_results else 'none'
         settings = merge_settings(self.cfg, nms_thr=oks_nms_thr, nms_mode=mode, **merge)
-        sample = predict_people(self.model, self.pipeline, inputs, settings)
-        people = sample.pred_instances
-        if pose_based_nms and len(people):
-            poses = zip(people.keypoints[..., :2], people.scores)
-            kept = nearby_joints_nms(
-                [dict(keypoints=pose, score=score) for pose, score in poses],
-                num_nearby_joints_thr=people.keypoints.shape[1] // 3,
-                max_dets=len(people),
-            )
-            sample.pred_instances = people[sorted(kept)]
-        return [sample]
+        return [predict_people(self.model, self.pipeline, inputs, settings)]
 
     def visualize(
         self, inputs: list, preds: list[PoseDataSample], **kwargs
@@ -196,14 +166,10 @@ class MIPNetInferencer(Pose2DInferencer):
     ) -> dict[str, list]:
         """Give the people as dicts and write them, as in MMPose."""
         results = super().postprocess(preds, visualization, **kwargs)
-        poses = preds[0].pred_instances
-        people = split_instances(poses)
-        for i, person in enumerate(people):
-            person['score'] = float(poses.scores[i])
-            person['lambda'] = float(poses.lambdas[i])
-            person['box_index'] = int(poses.box_indices[i])
-            if 'presence' in poses:
-                person['presence'] = float(poses.presence[i])
+        people = split_instances(preds[0].pred_instances)
+        for name, field in PERSON.items():
+            for person, value in zip(people, preds[0].pred_instances.get(field, ())):
+                person[name] = value.item()
         if pred_out_dir and self._video_input:
             self.video_info['predictions'].append(people)
         elif pred_out_dir:
@@ -230,15 +196,29 @@ class MIPNetInferencer(Pose2DInferencer):
         cfg.setdefault('dataset_type', 'CocoDataset')
         return Compose(image_pipeline(cfg))
 
+    def _init_collate(self, cfg: Any) -> Any:
+        return pseudo_collate  # MMEngine would look for it, with a warning
+
     def _init_visualizer(self, cfg: Any) -> Visualizer:
         name = f'mipnet_inferencer_{id(self)}'
         return VISUALIZERS.build(dict(type='MultiInstanceVisualizer', name=name))
 
     def _inputs_to_list(self, inputs: Any) -> Iterable:
-        if isinstance(inputs, (str, Path)) and '://' not in str(inputs):
+        inputs = str(inputs) if isinstance(inputs, Path) else inputs
+        if isinstance(inputs, str) and '://' not in inputs:
             images = list_images(inputs)  # its errors are sentences
             if isinstance(images, list):
                 return images
-        return super()._inputs_to_list(
-            str(inputs) if isinstance(inputs, Path) else inputs
-        )
+        return super()._inputs_to_list(inputs)
+
+
+def load_model(
+    config: Union[str, Path, Config, None] = None,
+    checkpoint: Union[str, Path, None] = None,
+    device: Optional[str] = None,
+) -> nn.Module:
+    """A pose model in eval mode, for :func:`estimate_poses`.
+
+    The arguments and the errors are those of :class:`MIPNetInferencer`.
+    """
+    return MIPNetInferencer(config, checkpoint, device, det_model='whole_image').model

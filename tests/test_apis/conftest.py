@@ -1,5 +1,8 @@
 """A small MIPNet with random weights, as files and as a model."""
 
+import copy
+import functools
+
 import cv2
 import numpy as np
 import pytest
@@ -89,9 +92,14 @@ def pose_files(tmp_path_factory):
     return str(folder / 'config.py'), str(folder / 'weights.pth')
 
 
+@functools.cache
+def built_model(config, checkpoint):
+    return init_model(config, checkpoint, device='cpu')
+
+
 @pytest.fixture
 def model(pose_files):
-    return init_model(*pose_files, device='cpu')
+    return copy.deepcopy(built_model(*pose_files))
 
 
 @pytest.fixture

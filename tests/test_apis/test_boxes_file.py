@@ -97,11 +97,6 @@ def test_an_image_without_detections_has_nobody(match):
     ('images', 'names', 'expected'),
     [
         (['in/cam1/1.jpg'], {3: 'cam2/1.jpg', 4: 'cam1/1.jpg'}, [4]),
-        (
-            ['in/cam2/1.jpg', 'in/cam1/1.jpg'],
-            {3: 'cam2/1.jpg', 4: 'cam1/1.jpg'},
-            [3, 4],
-        ),
         (['in/0002.jpg'], {1: 'images\\0002.jpg', 2: 'images\\0003.jpg'}, [1]),
         (['in/0002.jpg'], {1: 'C:\\data\\0002.jpg'}, [1]),
         (['/a/in/2.jpg'], {1: '/elsewhere/2.jpg'}, [1]),
@@ -125,32 +120,20 @@ def test_annotations_go_by_file_name(match, images, names, expected):
 @pytest.mark.parametrize(
     ('images', 'names', 'message'),
     [
-        (
-            ['in/1.jpg'],
-            {1: 'cam1/1.jpg', 2: 'cam2/1.jpg'},
-            r'in/1.jpg cam1.*or cam2',
-        ),
-        (['cam1/1.jpg', 'cam2/1.jpg'], {5: '1.jpg'}, 'which boxes are those of cam1'),
-        (
-            ['1.jpg', '2.jpg'],
-            {1: 'a.jpg', 2: 'b.jpg'},
-            'which boxes are those of 1.jpg, 2.jpg',
-        ),
+        (['in/1.jpg'], ['cam1/1.jpg', 'cam2/1.jpg'], r'in/1.jpg cam1.*or cam2'),
+        (['cam1/1.jpg', 'cam2/1.jpg'], ['1.jpg'], 'which boxes are those of cam1'),
+        (['1.jpg', '2.jpg'], ['a.jpg', 'b.jpg'], 'boxes are those of 1.jpg, 2.jpg'),
     ],
 )
 def test_names_that_do_not_say_which_are_refused(match, images, names, message):
     with pytest.raises(ValueError, match=message):
-        match(images, annotations(names))
+        match(images, annotations(dict(enumerate(names, 1))))
 
 
-def test_regions_are_no_boxes(match):
+def test_only_persons_are_boxes(match):
     content = annotations({1: '1.jpg'})
     content['annotations'].append(box(1, x=50, iscrowd=1))
     assert match(['1.jpg'], content) == {0: [1]}
-
-
-def test_categories(match):
-    content = annotations({1: '1.jpg'})
     content['categories'] = [dict(id=4, name='person'), dict(id=2, name='horse')]
     for entry in content['annotations']:
         entry['category_id'] = 2
@@ -158,7 +141,7 @@ def test_categories(match):
     content['annotations'].append(dict(box(1, x=40), category_id=4))
     assert match(['1.jpg'], content) == {0: [40]}
     content['categories'][0]['name'] = 'rider'
-    with pytest.raises(ValueError, match=r'which category .*rider \(4\)'):
+    with pytest.raises(ValueError, match='which category .*rider'):
         match(['1.jpg'], content)
 
 

@@ -11,7 +11,7 @@ from mmpose.apis import inference_topdown, init_model
 from mmpose.registry import DATASETS, METRICS
 from PIL import Image
 
-from mipnet_mmpose import MIPNetInferencer, estimate_poses, load_model
+from mipnet_mmpose import estimate_poses, load_model
 
 from ..conftest import coco_dataset_config, person, val_pipeline
 from .conftest import CODEC, pose_config
@@ -30,8 +30,8 @@ def assert_same(people, others, atol=1e-4):
 
 @pytest.mark.parametrize(
     'settings',
-    [{}, dict(score_decay=0.8, nms_thr=0.4), dict(score_mode='keypoint')],
-    ids=['defaults', 'decay and threshold', 'score mode'],
+    [{}, dict(score_decay=0.8, nms_thr=0.4, score_mode='keypoint')],
+    ids=['defaults', 'settings'],
 )
 def test_result_is_that_of_the_metric(model, coco_folder, tmp_path, settings):
     """Dataset, collate, model and metric of MMPose's test loop on detections."""
@@ -122,18 +122,11 @@ def test_all_poses_of_every_box_are_those_of_stock_inference(model, photo):
 
 def test_batches_change_nothing(model, photo):
     image, boxes = photo
-    images = [image, image[::-1], image[:, ::-1], image]
-    given = [boxes, [], boxes[:2], boxes[1:]]
-    expected = estimate_poses(model, images, given, batch_size=100)
-    for batch_size in (1, 3):
-        results = estimate_poses(model, images, given, batch_size=batch_size)
-        for people, others in zip(results, expected):
-            assert_same(people, others)
-
-
-def test_an_image_with_no_boxes_has_nobody(model, photo):
-    image, boxes = photo
-    nobody, people = estimate_poses(model, [image, image], [[], boxes])
+    images, given = [image, image[::-1], image], [boxes, [], boxes[1:]]
+    expected = estimate_poses(model, images, given)
+    for people, others in zip(estimate_poses(model, images, given, 2), expected):
+        assert_same(people, others)
+    nobody, people = expected[1:]
     assert nobody['keypoints'].shape == (0, 17, 2)
     assert nobody['bboxes'].shape == (0, 4)
     assert all(len(nobody[field]) == 0 for field in FIELDS)
@@ -143,15 +136,27 @@ def test_an_image_with_no_boxes_has_nobody(model, photo):
 @pytest.mark.parametrize(
     ('boxes', 'message'),
     [
-        ([[[1, 2, 3, 4]]] * 3, 'bboxes has 3 entries for 2 images'),
-        ([[[1, 2, 3]], []], 'got shape .1, 3.'),
-        ([[1, 2, 3, 4], []], 'got shape .4,.'),
+        ([[[1, 2, 3, 4]]] * 3, 'got 3 entries for 2 images'),
+        ([[[1, 2, 3]], []], r'of shapes \[\(1, 3\)'),
+        ([[1, 2, 3, 4], []], r'of shapes \[\(4,\)'),
     ],
 )
 def test_boxes_of_another_shape_are_refused(model, photo, boxes, message):
     image, _ = photo
     with pytest.raises(ValueError, match=message):
         estimate_poses(model, [image, image], boxes)
+
+
+def test_boxes_that_hold_nothing_are_skipped_with_a_count(model, photo):
+    image, boxes = photo
+    nan, inf = [np.nan, 10, 50, 50], [0, 0, np.inf, 50]
+    nothing = [[30, 10, 30, 90], [90, 110, 20, 10], [500, 10, 600, 90], nan, inf]
+    given = [[*nothing[:2], *boxes[:2], *nothing[2:], boxes[2]]] * 2
+    with pytest.warns(UserWarning, match=r'boxes skipped: 10, .*000.jpg: \[30'):
+        people = estimate_poses(model, [image, image], given)[1]
+    expected = estimate_poses(model, image, boxes)[0]
+    np.testing.assert_array_equal(people['keypoints'], expected['keypoints'])
+    assert (people['box_indices'] == np.array([2, 3, 7])[expected['box_indices']]).all()
 
 
 @pytest.mark.parametrize('orientation', [3, 6])
@@ -168,14 +173,6 @@ def test_a_photograph_is_turned_as_its_exif_says(model, photo, tmp_path, orienta
     assert_same(people, estimate_poses(model, upright)[0])
 
 
-def test_arrays_of_another_shape_are_skipped_with_the_reason(model, photo):
-    image, boxes = photo
-    with pytest.warns(UserWarning, match=r'skipped: 1, .*got shape \(120, 160\)'):
-        results = estimate_poses(model, [image, image[..., 0], image], [boxes] * 3)
-    assert len(results[1]['scores']) == 0
-    assert_same(results[0], results[2])
-
-
 def test_unreadable_files_do_not_end_the_batch(model, photo, tmp_path):
     image, boxes = photo
     for suffix in ('jpg', 'png'):
@@ -185,12 +182,13 @@ def test_unreadable_files_do_not_end_the_batch(model, photo, tmp_path):
     (tmp_path / 'text.jpg').write_text('no picture')
     cv2.imwrite(str(tmp_path / 'good.png'), image)
     names = ['cut.jpg', 'cut.png', 'good.png', 'empty.jpg', 'text.jpg', 'gone.jpg']
-    with pytest.warns(UserWarning, match='skipped: 5, .*cut.jpg: not a readable'):
-        results = estimate_poses(model, [tmp_path / n for n in names], [boxes] * 6)
-    assert [len(people['scores']) > 0 for people in results] == [
-        name == 'good.png' for name in names
-    ]
+    images = [*(tmp_path / name for name in names), image[..., 0]]
+    with pytest.warns(UserWarning, match='skipped: 6, .*cut.jpg: not a readable'):
+        results = estimate_poses(model, images, [boxes] * 7)
+    assert [len(people['scores']) > 0 for people in results] == [0, 0, 1, 0, 0, 0, 0]
     assert_same(results[2], estimate_poses(model, image, boxes)[0])
+    with pytest.warns(UserWarning, match=r'skipped: 1, .*got shape \(120, 160\)'):
+        estimate_poses(model, image[..., 0])
 
 
 def test_a_wrapped_test_set_is_looked_into(model, photo):
@@ -204,23 +202,18 @@ def test_a_wrapped_test_set_is_looked_into(model, photo):
     assert_same(estimate_poses(model, image, boxes)[0], expected)
 
 
-@pytest.fixture
-def stock_checkpoint(pose_files, tmp_path):
+def test_untrained_mimbs_answer_nowhere(pose_files, photo, tmp_path):
     """Weights of the stock model inside, as a training starts from."""
     weights = torch.load(pose_files[1], weights_only=False)
     state = weights['state_dict']
     weights['state_dict'] = {k: v for k, v in state.items() if '.mimbs.' not in k}
-    torch.save(weights, tmp_path / 'stock.pth')
-    return str(tmp_path / 'stock.pth')
-
-
-def test_untrained_mimbs_answer_nowhere(pose_files, stock_checkpoint, photo):
+    stock_checkpoint = str(tmp_path / 'stock.pth')
+    torch.save(weights, stock_checkpoint)
     model = init_model(pose_files[0], stock_checkpoint, device='cpu')
     with pytest.raises(ValueError, match='no weights for 1 of the 1 MIMBs'):
         estimate_poses(model, photo[0])
-    for build in (load_model, MIPNetInferencer):
-        with pytest.raises(ValueError, match='stock.pth has no weights for 1 of'):
-            build(pose_files[0], stock_checkpoint, device='cpu')
+    with pytest.raises(ValueError, match='stock.pth has no weights for 1 of'):
+        load_model(pose_files[0], stock_checkpoint, device='cpu')
 
 
 @pytest.mark.parametrize('shown', [None, [0, 5, 6]])

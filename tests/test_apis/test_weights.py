@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mipnet_mmpose import MIPNetInferencer, estimate_poses, load_model
-from mipnet_mmpose.apis.pose_model import POSE, WEIGHTS, person_detector
+from mipnet_mmpose.apis.pose_model import WEIGHTS
 from mipnet_mmpose.mmpose_files import find_config
 
 # isort: split
@@ -46,21 +46,12 @@ def test_weights_are_finite_and_load_without_pickled_code():
 BASEBALL = REPO / 'docs' / 'baseball.jpg'
 
 
-@pytest.mark.slow
-def test_the_detector_finds_the_people(pose_files):
-    """Batter, catcher and umpire; boxes of COCO's annotations."""
-    config, weights = person_detector()
-    inferencer = MIPNetInferencer(
-        *pose_files, device='cpu', det_model=config, det_weights=weights
-    )
-    boxes = inferencer.detect(cv2.imread(str(BASEBALL)))
-    people = [[178, 175, 350, 387], [535, 229, 640, 399], [431, 263, 562, 399]]
-    np.testing.assert_allclose(boxes[:, :4], people, atol=15)
+PEOPLE = [[178, 175, 350, 387], [535, 229, 640, 399], [431, 263, 562, 399]]
 
 
 @pytest.mark.slow
 def test_nothing_given(tmp_path):
-    """Every person has a pose in the box; the plain function gives the same."""
+    """Batter, catcher and umpire have a pose; the plain function gives the same."""
     path = str(BASEBALL)
     inferencer = MIPNetInferencer(device='cpu')
     (result,) = inferencer(path, out_dir=str(tmp_path))
@@ -68,10 +59,10 @@ def test_nothing_given(tmp_path):
     assert {person['box_index'] for person in people} == {0, 1, 2}
     assert (tmp_path / 'visualizations' / 'baseball.jpg').is_file()
     boxes = inferencer.detect(cv2.imread(path))
-    (plain,) = estimate_poses(load_model(device='cpu'), path, [boxes])
+    np.testing.assert_allclose(boxes[:, :4], PEOPLE, atol=15)
+    (plain,) = estimate_poses(inferencer.model, path, [boxes])
     keypoints = [person['keypoints'] for person in people]
     np.testing.assert_allclose(plain['keypoints'], keypoints, atol=1e-3)
-    assert POSE[1].endswith('mipnet_tinypose_256x192.pth')
 
 
 def test_lambda_0_is_pp_tinypose_to_the_last_digit(weights_dir):
@@ -81,10 +72,11 @@ def test_lambda_0_is_pp_tinypose_to_the_last_digit(weights_dir):
         str(weights_dir / 'tinypose_256x192.pth'),
         device='cpu',
     )
-    boxes = [[178, 175, 350, 387], [535, 229, 640, 399], [431, 263, 562, 399]]
     every = dict(nms_mode='none', batch_size=3)
-    (expected,) = estimate_poses(stock, str(BASEBALL), [boxes], **every)
-    (poses,) = estimate_poses(load_model(device='cpu'), str(BASEBALL), [boxes], **every)
+    (expected,) = estimate_poses(stock, str(BASEBALL), [PEOPLE], **every)
+    (poses,) = estimate_poses(
+        load_model(device='cpu'), str(BASEBALL), [PEOPLE], **every
+    )
     first = poses['lambdas'] == 0
     assert np.array_equal(poses['keypoints'][first], expected['keypoints'])
     assert np.array_equal(poses['keypoint_scores'][first], expected['keypoint_scores'])
