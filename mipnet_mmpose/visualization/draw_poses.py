@@ -62,46 +62,37 @@ def draw_poses(
     points = np.clip(points, -32000, 32000).round().astype(int)
     for p in reversed(range(len(points))):
         color = colors[p % len(colors)]
+        places = [tuple(point) for point in points[p].tolist()]
         for a, b in skeleton:
             if drawn[p, a] and drawn[p, b]:
                 seen = min(visible[p, a], visible[p, b]) >= threshold
-                cv2.line(
-                    image,
-                    tuple(points[p, a].tolist()),
-                    tuple(points[p, b].tolist()),
-                    color,
-                    thickness if seen else 1,
-                    cv2.LINE_AA,
-                )
+                width = thickness if seen else 1
+                cv2.line(image, places[a], places[b], color, width, cv2.LINE_AA)
         for k in np.flatnonzero(drawn[p]):
-            center = tuple(points[p, k].tolist())
-            if visible[p, k] >= threshold:
-                cv2.circle(image, center, radius + 1, OUTLINE, -1, cv2.LINE_AA)
-                cv2.circle(image, center, radius, color, -1, cv2.LINE_AA)
-            else:
-                cv2.circle(image, center, radius, color, 1, cv2.LINE_AA)
+            seen = visible[p, k] >= threshold
+            if seen:
+                cv2.circle(image, places[k], radius + 1, OUTLINE, -1, cv2.LINE_AA)
+            width = -1 if seen else 1
+            cv2.circle(image, places[k], radius, color, width, cv2.LINE_AA)
     if lambdas is not None:
-        places = []
+        tags: list[tuple] = []
         for p in np.flatnonzero(drawn.any(axis=1)):
             seen = points[p][drawn[p]]
-            place = _free_place(seen[seen[:, 1].argmin()], places, image.shape)
-            _write_lambda(image, place, lambdas[p], colors[p % len(colors)])
-            places.append(place)
+            tags.append(_free_place(seen[seen[:, 1].argmin()], tags, image.shape))
+            _write_lambda(image, tags[-1], lambdas[p], colors[p % len(colors)])
     return image
 
 
-TAG_HEIGHT, TAG_GAP = 14, 10
+TAG_HEIGHT, TAG_WIDTH, TAG_GAP = 14, 30, 10  # pixels
 
 
 def _free_place(top: np.ndarray, taken: Sequence[tuple], shape: tuple) -> tuple:
-    """Over the topmost keypoint, or higher where another tag is; bottom left."""
-    x = int(np.clip(top[0] - 10, 0, max(shape[1] - 30, 0)))
+    """Over the topmost keypoint, or beside it where another tag is; bottom left."""
+    x = int(np.clip(top[0] - 10, 0, max(shape[1] - TAG_WIDTH, 0)))
     y = int(np.clip(top[1] - TAG_GAP, TAG_HEIGHT, max(shape[0] - 1, TAG_HEIGHT)))
-    while any(abs(x - a) < 30 and abs(y - b) < TAG_HEIGHT for a, b in taken):
-        y = y - TAG_HEIGHT if y >= 2 * TAG_HEIGHT else y + TAG_HEIGHT
-        x += 0 if y >= 2 * TAG_HEIGHT else 30
-        if x >= shape[1]:
-            break
+    step = TAG_WIDTH if 2 * x < shape[1] else -TAG_WIDTH
+    while any(abs(x - a) < TAG_WIDTH and abs(y - b) < TAG_HEIGHT for a, b in taken):
+        x += step
     return x, y
 
 

@@ -45,8 +45,7 @@ def draw_samples(dataset: Any, siblings: np.ndarray, num_samples: int) -> np.nda
         for i in order[:num_samples].tolist()
     ]
     titles = ['crop', *(f'lambda {i}' for i in range(num_instances))]
-    most = max(PICTURE_WIDTH // strips[0].shape[1], 1)
-    columns = min(range(most, most // 2, -1), key=lambda n: -len(strips) % n)
+    columns = max(PICTURE_WIDTH // strips[0].shape[1], 1)
     return picture_grid(strips, titles, columns)
 
 
@@ -105,18 +104,14 @@ def _target_of(
 
 
 def _decode(codec: Any, target: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """What a target stands for.
+    """Keypoints in pixels of the crop (1, K, 2), and the weight of each in the loss.
 
-    Returns:
-        tuple[np.ndarray]: keypoints in pixels of the crop (1, K, 2) and the weight
-        of each in the loss (1, K), 0 for one that has left the heatmap.
+    The weight (1, K) is 0 for a keypoint that has left the heatmap.
     """
-    if 'keypoint_x_labels' in target:
-        encoded = target['keypoint_x_labels'], target['keypoint_y_labels']
-    elif 'keypoint_labels' in target:
-        encoded = (target['keypoint_labels'],)
-    else:
-        encoded = (target['heatmaps'],)
+    encoded = [
+        target[k] for k in ('keypoint_x_labels', 'keypoint_y_labels') if k in target
+    ]
+    encoded = encoded or [target.get('keypoint_labels', target.get('heatmaps'))]
     keypoints, scores = codec.decode(*encoded)
     scores = scores[0] if isinstance(scores, tuple) else scores
     weights = target['keypoint_weights'].reshape(-1, keypoints.shape[1])[-1:]
