@@ -1,9 +1,11 @@
 """The command ``mipnet``: runs a script of ``tools/``, finds a config of ``configs/``.
 
 It stands beside the package, not in it: importing the package takes seconds and needs
-MMPose, and neither ``mipnet synthcrowd`` nor ``mipnet run_onnx`` does.
+MMPose, and neither ``mipnet synthcrowd`` nor ``mipnet run_onnx`` does. The scripts take
+from here what all do alike.
 """
 
+import argparse
 import ast
 import difflib
 import runpy
@@ -68,6 +70,28 @@ def config(arguments):
 def similar(name, names):
     close = difflib.get_close_matches(name, names, n=3)
     return f'; did you mean {" or ".join(close)}?' if close else '; see mipnet --help'
+
+
+def tool_parser(name, doc):
+    """The parser of a script of ``tools/``; its docstring is shown as it stands."""
+    lines = argparse.RawDescriptionHelpFormatter
+    prog = f'mipnet {name}'
+    return argparse.ArgumentParser(prog=prog, description=doc, formatter_class=lines)
+
+
+# argument of person boxes
+BBOX = dict(type=float, nargs=4, action='append', metavar=('L', 'T', 'R', 'B'))
+
+
+def run_tool(run, args):
+    """Run a script of ``tools/``; errors and Ctrl-C end it in one line."""
+    try:
+        run(args)
+    except (ModuleNotFoundError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    except KeyboardInterrupt as stop:
+        print('interrupted', *stop.args, file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == '__main__':

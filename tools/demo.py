@@ -10,22 +10,18 @@ box_index, and OUT/visualizations or OUT/NAME.mp4. The image_id is that of the b
 file, else the number that is the file's name, else the place of the image or frame.
 """
 
-import argparse
 import json
 import sys
 import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mipnet_command import BBOX, run_tool, tool_parser
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        prog='mipnet demo',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
+    parser = tool_parser('demo', __doc__)
+    add, shown = parser.add_argument, '(default: %(default)s)'
     add('input', metavar='INPUT', help='image, folder of images, or video')
     add('--config', help="of the pose model: a path or a name, of MMPose's or of ours")
     add('--checkpoint', help='of the pose model')
@@ -41,27 +37,17 @@ def parse_args(argv=None):
         help='COCO annotations, by file_name; or detections as in bbox_file of MMPose, '
         "whose image_id is the number in the image's name",
     )
-    source.add_argument(
-        '--bbox',
-        type=float,
-        nargs=4,
-        action='append',
-        metavar=('L', 'T', 'R', 'B'),
-        help='left, top, right, bottom of a box of the image in pixels; once or more',
-    )
+    box = 'left, top, right, bottom of a box of the image in pixels; once or more'
+    source.add_argument('--bbox', **BBOX, help=box)
     add('--det-checkpoint', help='of the detector')
     classes = 'classes of the detector to take (default: 0, person in COCO)'
     add('--det-cat-ids', type=int, nargs='+', default=[0], metavar='ID', help=classes)
-    shown = '(default: %(default)s)'
     add('--out', type=Path, default=Path('work_dirs/demo'), help=shown)
     add('--device', help='(default: a GPU where there is one)')
     add('--bbox-thr', type=float, default=0.3, help=f'least score of boxes {shown}')
     add('--nms-thr', type=float, default=0.3, help=f'IoU of detected boxes {shown}')
-    add(
-        '--presence-thr',
-        type=float,
-        help='least probability of a person for λ ≥ 1 (default: as in the config)',
-    )
+    presence = 'least probability of a person for λ ≥ 1 (default: as in the config)'
+    add('--presence-thr', type=float, help=presence)
     add('--kpt-thr', type=float, default=0.3, help=f'hollow keypoints below {shown}')
     add('--no-pictures', action='store_true', help='results only')
     add('--draw-bbox', action='store_true', help='draw the boxes too')
@@ -73,8 +59,13 @@ def parse_args(argv=None):
     return args
 
 
+# arguments that the inferencer has too
+SAME = ('bbox_thr', 'nms_thr', 'presence_thr', 'kpt_thr')
+SAME += ('draw_bbox', 'radius', 'thickness')
+
+
 def find_boxes(args, images, video):
-    """Ids of the images, and their boxes or None; a frame's id is its number."""
+    """Ids of the images and their boxes or None; a frame's id is its number."""
     from mipnet_mmpose.apis.boxes_file import boxes_from_file
 
     if args.boxes:
@@ -86,24 +77,20 @@ def find_boxes(args, images, video):
     return ids if len(set(ids)) == len(stems) else list(range(len(stems))), args.bbox
 
 
-def people_of(sample, image_id):
-    """The people of an image as COCO results."""
-    import numpy as np
-
-    poses = sample.pred_instances
-    for i in range(len(poses)):
-        pose = np.c_[poses.keypoints[i, :, :2], poses.keypoint_scores[i]]
-        left, top, right, bottom = poses.bboxes[i].tolist()
-        yield {
-            'image_id': image_id,
-            'category_id': 1,
-            'keypoints': pose.ravel().tolist(),
-            'score': float(poses.scores[i]),
-            'bbox': [left, top, right - left, bottom - top],
-            'file_name': Path(sample.img_path).name,
-            'lambda': float(poses.lambdas[i]),
-            'box_index': int(poses.box_indices[i]),
-        }
+def coco_result(person, image_id, file_name):
+    """A person of the inferencer in COCO's format."""
+    left, top, right, bottom = person['bbox'][0]
+    poses = zip(person['keypoints'], person['keypoint_scores'])
+    return {
+        'image_id': image_id,
+        'category_id': 1,
+        'keypoints': [value for (x, y), score in poses for value in (x, y, score)],
+        'score': person['score'],
+        'bbox': [left, top, right - left, bottom - top],
+        'file_name': file_name,
+        'lambda': person['lambda'],
+        'box_index': person['box_index'],
+    }
 
 
 def run(args):
@@ -138,25 +125,19 @@ def run(args):
         drawn = pictures / path.name
     batches = inferencer(
         args.input,
-        return_datasamples=True,
         bboxes=boxes,
-        bbox_thr=args.bbox_thr,
-        nms_thr=args.nms_thr,
         vis_out_dir='' if args.no_pictures else str(pictures),
-        presence_thr=args.presence_thr,
-        kpt_thr=args.kpt_thr,
-        draw_bbox=args.draw_bbox,
-        radius=args.radius,
-        thickness=args.thickness,
+        **{name: getattr(args, name) for name in SAME},
     )
     results, done, people, interrupted = args.out / 'results.json', 0, 0, False
     with written_whole(results) as part, part.open('w') as file:
         file.write('[')
         try:
             for batch in tqdm(batches, total=total or None, mininterval=1):
-                (sample,) = batch['predictions']
-                place = sample.img_id
-                for person in people_of(sample, place if video else ids[place]):
+                image_id = done if video else ids[done]
+                name = f'{done:06d}.jpg' if video else Path(images[done]).name
+                for person in batch['predictions'][0]:
+                    person = coco_result(person, image_id, name)
                     file.write(f'{"," if people else ""}\n{json.dumps(person)}')
                     people += 1
                 done += 1
@@ -174,14 +155,7 @@ def run(args):
 
 
 def main(argv=None):
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
-    except KeyboardInterrupt as stop:
-        print(f'interrupted {stop}', file=sys.stderr)
-        sys.exit(130)
+    run_tool(run, parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -12,7 +12,6 @@ What is needed to crop, normalise and decode is in the file's metadata, one JSON
 a key. `mipnet run_onnx` is a reader without MMPose.
 """
 
-import argparse
 import json
 import sys
 import warnings
@@ -20,6 +19,7 @@ from inspect import signature
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mipnet_command import run_tool, tool_parser
 
 TOLERANCE = 1e-4  # of the largest value of an output
 OUTPUTS = {
@@ -30,26 +30,16 @@ OUTPUTS = {
     'RegressionLabel': ['keypoints'],
     'IntegralRegressionLabel': ['keypoints'],
 }
-PIPELINE = ('LoadImage', 'GetBBoxCenterScale', 'TopdownAffine', 'PackPoseInputs')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        prog='mipnet export_onnx',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser('export_onnx', __doc__)
     add = parser.add_argument
     add('config', metavar='CONFIG', help="a path or a name, of MMPose's or of ours")
     add('checkpoint', type=Path, metavar='CKPT')
     add('out', type=Path, metavar='OUT', help='file to write, .onnx')
-    add(
-        '--lambdas',
-        type=float,
-        nargs='+',
-        metavar='λ',
-        help='bake these in (default: they are an input)',
-    )
+    baked = 'bake these in (default: they are an input)'
+    add('--lambdas', type=float, nargs='+', metavar='λ', help=baked)
     add('--opset', type=int, default=16, help='(default: %(default)s)')
     args = parser.parse_args(argv)
     if args.out.suffix != '.onnx':
@@ -71,46 +61,44 @@ def pose_network(model):
 
     from mipnet_mmpose.models.lambdas import LambdaModule
 
+    folds = [module for module in model.modules() if isinstance(module, LambdaModule)]
+    codec = type(model.head.decoder).__name__
+    shown = model.test_cfg.get('output_keypoint_indices')
+    if not folds:
+        raise ValueError('the model has no MIMB, there is no lambda to export')
+    if codec not in OUTPUTS:
+        raise ValueError(
+            f'model.head.head.decoder is a {codec}; known are {[*OUTPUTS]}'
+        )
+
     class PoseNetwork(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.model = model
-            folds = [m for m in model.modules() if isinstance(m, LambdaModule)]
-            codec = type(model.head.decoder).__name__
-            if not folds:
-                raise ValueError('the model has no MIMB, there is no lambda to export')
-            if codec not in OUTPUTS:
-                raise ValueError(
-                    f'model.head.head.decoder is a {codec}; known are {[*OUTPUTS]}'
-                )
-            self.folds, self.num_instances = folds, folds[0].num_instances
+            self.num_instances = folds[0].num_instances
             self.lambdas = torch.arange(self.num_instances).float()
-            self.outputs = list(OUTPUTS[codec])
+            self.outputs = [*OUTPUTS[codec]]
             if model.head.presence is not None:
                 self.outputs.append('presence')
 
         def forward(self, images, lambdas=None):
             lambdas = self.lambdas if lambdas is None else lambdas
             last = self.num_instances - 1
-            instances = torch.arange(last + 1, dtype=lambdas.dtype)
-            distance = lambdas.clamp(0, last)[:, None] - instances
+            distance = lambdas.clamp(0, last)[:, None] - torch.arange(last + 1.0)
             codes = (1 - distance.abs()).clamp(min=0)  # encode_lambdas, as a graph
-            for module in self.folds:
+            for module in folds:
                 module._test_codes = codes
-            feats = self.model.extract_feat(images)
-            outputs = self.model.head(feats)
+            feats = model.extract_feat(images)
+            outputs = model.head(feats)
             outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-            if isinstance(self.model.head.head, RLEHead):
+            if isinstance(model.head.head, RLEHead):
                 points, deviations = outputs[0].split(2, dim=-1)
                 outputs = [torch.cat([points, deviations.sigmoid()], dim=-1)]
-            outputs = list(
-                outputs[: len(OUTPUTS[type(self.model.head.decoder).__name__])]
-            )
-            shown = self.model.test_cfg.get('output_keypoint_indices')
+            outputs = list(outputs[: len(OUTPUTS[codec])])
             if shown is not None:
                 outputs = [output[:, list(shown)] for output in outputs]
             if 'presence' in self.outputs:
-                outputs.append(self.model.head.presence(feats))
+                outputs.append(model.head.presence(feats))
             size = (images.shape[0], lambdas.shape[0])
             return tuple(output.reshape(*size, *output.shape[1:]) for output in outputs)
 
@@ -123,20 +111,12 @@ def describe(model, network):
     from mipnet_mmpose.apis.pose_model import image_pipeline, shown_skeleton
 
     transforms = {str(s['type']).split('.')[-1]: s for s in image_pipeline(model.cfg)}
-    for name in set(transforms) - set(PIPELINE):
-        print(
-            f'warning: test_dataloader.dataset.pipeline has {name}, which nothing in '
-            'the file tells of',
-            file=sys.stderr,
-        )
     if 'TopdownAffine' not in transforms:
         raise ValueError('test_dataloader.dataset.pipeline has no TopdownAffine')
     affine = transforms['TopdownAffine']
     preprocessor, meta = model.data_preprocessor, model.dataset_meta
     normalises, presence = preprocessor._enable_normalize, model.head.presence
     shown = model.test_cfg.get('output_keypoint_indices')
-    shown = range(meta['num_keypoints']) if shown is None else shown
-    evidence = [] if presence is None else presence.evidence.tolist()
     return dict(
         input_size=affine['input_size'],
         padding=transforms.get('GetBBoxCenterScale', {}).get('padding', 1.25),
@@ -147,8 +127,11 @@ def describe(model, network):
         codec=dict(model.cfg.model.head.head.decoder),
         num_instances=network.num_instances,
         lambdas=network.lambdas.tolist(),
-        presence_evidence=evidence,
-        keypoint_names=[meta['keypoint_id2name'][i] for i in shown],
+        presence_evidence=[] if presence is None else presence.evidence.tolist(),
+        keypoint_names=[
+            meta['keypoint_id2name'][i]
+            for i in (range(meta['num_keypoints']) if shown is None else shown)
+        ],
         skeleton=shown_skeleton(model),
         flip_indices=meta['flip_indices'],
         mipnet_mmpose_version=mipnet_mmpose.__version__,
@@ -246,15 +229,7 @@ def run(args):
 
 
 def main(argv=None):
-    args = parse_args(argv)
-    try:
-        run(args)
-    except ImportError as error:
-        sys.exit(f'error: {error}: pip install onnx onnxruntime')
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
-    except KeyboardInterrupt:
-        sys.exit('interrupted')
+    run_tool(run, parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -3,37 +3,27 @@
 Each step shows the pose and, where the head has them, the heatmaps under it.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mipnet_command import BBOX, run_tool, tool_parser
+
 HEIGHT = 256  # of a crop in the strip, pixels
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        prog='mipnet lambda_sweep',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser('lambda_sweep', __doc__)
     add, shown = parser.add_argument, '(default: %(default)s)'
     add('image', metavar='IMAGE')
     add('--config', help='of the pose model (default: the one of this package)')
     add('--checkpoint', help='of the pose model')
-    add(
-        '--bbox',
-        type=float,
-        nargs=4,
-        action='append',
-        metavar=('L', 'T', 'R', 'B'),
-        help='left, top, right, bottom in pixels; once or more (default: all)',
-    )
+    box = 'left, top, right, bottom in pixels; once or more (default: all)'
+    add('--bbox', **BBOX, help=box)
     add('--steps', type=int, default=4, help=f'from one person to the next {shown}')
     add('--fps', type=float, default=4, help=f'of the GIF {shown}')
-    add(
-        '--kpt-thr', type=float, default=0.3, help=f'keypoints below are hollow {shown}'
-    )
+    hollow = f'keypoints below are hollow {shown}'
+    add('--kpt-thr', type=float, default=0.3, help=hollow)
     add('--out', type=Path, default=Path('work_dirs/lambda_sweep'), help=shown)
     add('--device', default='cpu', help=shown)
     args = parser.parse_args(argv)
@@ -53,7 +43,7 @@ def draw_steps(model, image, box, lambdas, threshold):
 
     from mipnet_mmpose import COLORS, draw_poses, use_lambdas
     from mipnet_mmpose.apis.pose_model import shown_skeleton
-    from mipnet_mmpose.visualization import add_titles
+    from mipnet_mmpose.visualization.grid import add_titles
 
     model.test_cfg['output_heatmaps'] = True
     with use_lambdas(model, lambdas):
@@ -119,13 +109,7 @@ def run(args):
 
 
 def main(argv=None):
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
-    except KeyboardInterrupt:
-        sys.exit('interrupted')
+    run_tool(run, parse_args(argv))
 
 
 if __name__ == '__main__':

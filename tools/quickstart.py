@@ -17,6 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPO))
+from mipnet_command import run_tool  # noqa: E402
+
 PHOTO = REPO / 'docs' / 'baseball.jpg'
 CONFIG = 'configs/synthcrowd/td-hm_{}res18-small_8e_synthcrowd-128x96.py'
 MODELS = {
@@ -59,9 +62,9 @@ def run(title, command, log):
                 if sys.stdout.isatty():
                     line = f'{title}: {line.strip().split(" - ")[-1]}'
                     print(f'\r{line[:78]:<78}', end='', flush=True)
-        except BaseException:
+        except KeyboardInterrupt as stop:
             process.terminate()
-            raise
+            raise KeyboardInterrupt('(the same command goes on)') from stop
     if process.returncode:
         print('', *log.read_text().splitlines()[-15:], sep='\n', file=sys.stderr)
         sys.exit(f'quickstart: {title} failed, see {log}')
@@ -127,18 +130,17 @@ def evaluate(args, tool, checkpoint, data, persons, boxes, name):
     return json.loads(metrics.read_text())
 
 
-def main():
-    args = parse_args()
+def quickstart(args):
     args.out = args.out.resolve()
     names = ('seed', 'images', 'test_images', 'epochs')
     settings = json.dumps({name: getattr(args, name) for name in names})
     file = args.out / 'settings.json'
     if file.exists() and file.read_text() != settings and not args.demo_only:
-        sys.exit(f'{args.out} is of other settings, give another --out')
+        raise ValueError(f'{args.out} is of other settings, give another --out')
     demo = [REPO / 'tools/demo.py', PHOTO, '--out', args.out / 'demo']
-    subprocess.run([sys.executable, *map(str, demo)], check=True)
-    if args.demo_only:
-        return
+    code = subprocess.run([sys.executable, *map(str, demo)]).returncode
+    if code or args.demo_only:
+        sys.exit(code)
     file.write_text(settings)
 
     data = args.out / 'data'
@@ -156,9 +158,4 @@ def main():
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except subprocess.CalledProcessError as error:
-        sys.exit(error.returncode)
-    except KeyboardInterrupt:
-        sys.exit('\nquickstart: interrupted; the same command goes on')
+    run_tool(quickstart, parse_args())

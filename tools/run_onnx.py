@@ -16,22 +16,17 @@ def parse_args():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('model', metavar='MODEL', help='.onnx')
-    parser.add_argument('image', metavar='IMAGE')
-    parser.add_argument(
-        '--bbox',
-        type=float,
-        nargs=4,
-        action='append',
-        metavar=('L', 'T', 'R', 'B'),
-        help='left, top, right, bottom in pixels; once or more (default: all)',
-    )
-    parser.add_argument('--lambdas', type=float, nargs='+', metavar='λ')
-    parser.add_argument('--draw', metavar='OUT', help='picture to write')
+    add = parser.add_argument
+    add('model', metavar='MODEL', help='.onnx')
+    add('image', metavar='IMAGE')
+    box = 'left, top, right, bottom in pixels; once or more (default: all)'
+    names = ('L', 'T', 'R', 'B')
+    add('--bbox', type=float, nargs=4, action='append', metavar=names, help=box)
+    add('--lambdas', type=float, nargs='+', metavar='λ')
+    add('--draw', metavar='OUT', help='picture to write')
     args = parser.parse_args()
-    for left, top, right, bottom in args.bbox or ():
-        if left >= right or top >= bottom:
-            parser.error('--bbox is left, top, right, bottom')
+    if any(x >= r or y >= b for x, y, r, b in args.bbox or ()):
+        parser.error('--bbox is left, top, right, bottom')
     return args
 
 
@@ -54,9 +49,8 @@ class PoseModel:
     def __init__(self, path):
         import onnxruntime
 
-        self.session = onnxruntime.InferenceSession(
-            path, providers=['CPUExecutionProvider']
-        )
+        providers = ['CPUExecutionProvider']
+        self.session = onnxruntime.InferenceSession(path, providers=providers)
         meta = self.session.get_modelmeta().custom_metadata_map
         if 'input_size' not in meta:
             raise ValueError(f'{path} was not written by mipnet export_onnx')
@@ -141,14 +135,12 @@ class PoseModel:
         udp = name == 'UDPHeatmap'
         if not udp and name != 'MSRAHeatmap' or codec.get('heatmap_type') == 'combined':
             raise ValueError(f'this example does not decode {codec}')
-        y, x = np.divmod(
-            output.reshape(*output.shape[:-2], -1).argmax(-1), output.shape[-1]
-        )
+        peaks = output.reshape(*output.shape[:-2], -1).argmax(-1)
+        y, x = np.divmod(peaks, output.shape[-1])
         scores = output.max((-2, -1))
         keypoints = np.where(scores[..., None] > 0, np.stack([x, y], -1), -1.0)
-        kernel = (
-            codec.get('blur_kernel_size', 11) if udp or codec.get('unbiased') else 0
-        )
+        dark = udp or codec.get('unbiased')
+        kernel = codec.get('blur_kernel_size', 11) if dark else 0
         for index in zip(*np.nonzero(scores > 0)):
             keypoints[index] += refine(output[index], keypoints[index], kernel, udp)
         return keypoints / (np.array(output.shape[:-3:-1]) - udp) * self.size, scores
@@ -169,9 +161,8 @@ def refine(heatmap, peak, kernel, udp):
     if not udp and not (1 < x < w - 2 and 1 < y < h - 2):
         return 0
     log = cv2.GaussianBlur(heatmap, (kernel, kernel), 0, borderType=cv2.BORDER_CONSTANT)
-    log = (log * heatmap.max() / log.max()).clip(
-        *((1e-3, 50) if udp else (1e-10, None))
-    )
+    limits = (1e-3, 50) if udp else (1e-10, None)
+    log = (log * heatmap.max() / log.max()).clip(*limits)
     p = np.pad(np.log(log), 2, mode='edge')[y : y + 5, x : x + 5]
     gradient = np.array([p[2, 3] - p[2, 1], p[3, 2] - p[1, 2]]) / 2
     far = 1 if udp else 2

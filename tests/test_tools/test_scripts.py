@@ -37,11 +37,13 @@ def test_no_name_hides_a_package(name):
 
 
 def test_a_script_takes_the_package_of_its_clone(tmp_path):
-    # another one is installed: importing it would fail
-    (tmp_path / 'mipnet_mmpose.py').write_text('raise ImportError("the wrong one")')
-    command = [sys.executable, REPO / 'tools' / 'mipnetify.py', '--list']
+    (tmp_path / 'mipnet_mmpose.py').touch()  # another one is installed
+    code = f'import runpy, importlib.util; runpy.run_path({str(SCRIPTS["demo"])!r})'
+    code += '; print(importlib.util.find_spec("mipnet_mmpose").origin)'
     environment = dict(os.environ, PYTHONPATH=str(tmp_path))
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    command = [sys.executable, '-c', code]
+    origin = subprocess.check_output(command, cwd=tmp_path, env=environment, text=True)
+    assert origin.strip() == str(REPO / 'mipnet_mmpose' / '__init__.py')
 
 
 def test_pre_commit_runs_the_pinned_ruff():
