@@ -90,7 +90,7 @@ def run_tool(run, args):
     except (ModuleNotFoundError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     except KeyboardInterrupt as stop:
-        print('interrupted', *stop.args, file=sys.stderr)
+        print('\ninterrupted', *stop.args, file=sys.stderr)  # after ^C
         sys.exit(130)
 
 
