@@ -147,6 +147,13 @@ def examine_dataset(
         persons, twice = _examine_persons(findings, where, dataset, infos)
         if boxes:
             where = f'{key}.bbox_file: {boxes}'
+            with open(boxes, 'rb') as stream:
+                used = [b for b in json.load(stream) if b['category_id'] == 1]
+            unknown = (images and b['image_id'] not in images for b in used)
+            what = 'detections have an image_id that ann_file lacks'
+            findings.flag(where, used, unknown, what)
+            if findings.errors > before:
+                return None
             infos = load(build(cfg))
             _examine_boxes(findings, where, infos)
         else:
@@ -235,9 +242,8 @@ def _examine_boxes(findings, where, boxed) -> None:
     boxes = np.array([info['bbox'][0] for info in boxed]).reshape(-1, 4)
     scores = np.array([info['bbox_score'][0] for info in boxed])
     bad = ~np.isfinite(np.c_[boxes, scores]).all(axis=1)
-    findings.flag(
-        where, boxed, bad, 'detections have a bbox or score that is not finite'
-    )
+    what = 'detections have a bbox or score that is not finite'
+    findings.flag(where, boxed, bad, what)
     extents = boxes[:, 2:] - boxes[:, :2]
     what = 'detections have a bbox that is not left, top, width, height'
     findings.flag(where, boxed, (extents < 0).any(axis=1), what)

@@ -267,8 +267,9 @@ def box(**changes):
         (box(bbox=[1, 2, 3]), 'ValueError: cannot reshape'),
         (box(bbox=[NAN, 2, 3, 4]), '1 of 2 detections have a bbox or score'),
         (box(bbox=[30, 40, -5, 9]), 'not left, top, width, height'),
-        (box(image_id=7), 'KeyError: 7'),
-        ('box', 'should be a list of dict'),
+        (box(image_id=7), '1 of 2 detections have an image_id that ann_file lacks'),
+        (box(image_id='1'), 'an image_id that ann_file lacks'),
+        ('box', 'TypeError'),
         (None, 'no detection of category_id 1 is read'),
     ],
 )
