@@ -12,6 +12,7 @@ from .apis import *  # noqa: E402, F403
 from .datasets import *  # noqa: E402, F403
 from .engine import *  # noqa: E402, F403
 from .evaluation import *  # noqa: E402, F403
+from .mipnetify import mipnetify  # noqa: E402, F401
 from .models import *  # noqa: E402, F403
 from .version import __version__  # noqa: E402, F401
 from .visualization import *  # noqa: E402, F403

@@ -68,13 +68,18 @@ def main(argv=None):
     # isort: split
     from mmengine.config import Config
 
-    from mipnet_mmpose import mipnetify
+    from mipnet_mmpose.mipnetify import (
+        MIMB_PLACES,
+        config_text,
+        mipnet_changes,
+        parse_place,
+    )
     from mipnet_mmpose.mmpose_files import STOCK_CONFIGS, find_config
     from mipnet_mmpose.whole_files import write_text
 
     if args.pop('list'):
         print('{1/2} is the submodule half-way down.')
-        for family, places in mipnetify.MIMB_PLACES.items():
+        for family, places in MIMB_PLACES.items():
             print(f'{family:24}  {"  ".join(places)}')
         return
     name, out = args.pop('config'), args.pop('out')
@@ -82,18 +87,19 @@ def main(argv=None):
         stock = find_config(name)
         if Config._is_lazy_import(str(stock)):
             raise ValueError(
-                f'CONFIG {name} is written with read_base(); take mmpose::'
+                f'CONFIG {name} is written with read_base(): take the one of the same '
+                'name without it, mmpose::PATH'
             )
         if args['insert']:
-            args['insert'] = [mipnetify.parse_place(place) for place in args['insert']]
-        changes = mipnetify.mipnet_changes(Config.fromfile(stock), **args)
+            args['insert'] = [parse_place(place) for place in args['insert']]
+        changes = mipnet_changes(Config.fromfile(stock), **args)
     except Exception as error:  # a config is a program
         sys.exit(f'mipnetify: {error}')
     out = out or Path(f'mipnet_{stock.stem}.py')
     base = os.path.relpath(stock, out.resolve().parent)
     if STOCK_CONFIGS in stock.parents:
         base = f'mmpose::{stock.relative_to(STOCK_CONFIGS)}'
-    text = mipnetify.config_text(Path(base).as_posix(), changes)
+    text = config_text(Path(base).as_posix(), changes)
     if out.is_file() and out.read_text() != text:
         sys.exit(f'mipnetify: OUT {out} is there already and is another config')
     write_text(out, text)
