@@ -7,20 +7,16 @@ are withheld, and what both networks cost.
 Writes DIR/report.md, report.png and report.json, and prints the path of the page.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mipnet_command import run_tool, tool_parser
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        prog='mipnet compare',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser('compare', __doc__)
     add = parser.add_argument
     two = dict(nargs=2, required=True, metavar=('CONFIG', 'CKPT'))
     add('--baseline', **two, help="CONFIG: a path or a name, of MMPose's or of ours")
@@ -77,13 +73,7 @@ def run(args):
 
 
 def main(argv=None):
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
-    except KeyboardInterrupt:
-        sys.exit('interrupted')
+    run_tool(run, parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mipnet_command import run_tool
+
 DONORS = 60  # tried for a person
 MARGIN = 3  # pixels between a donor and the border of its image
 OTHERS_IOU = 0.1  # largest of somebody else's box with one of the pair
@@ -250,8 +252,7 @@ def annotation(sample, source, mask, other, in_front):
     )
 
 
-def main():
-    args = parse_args()
+def run(args):
     from tqdm import tqdm
 
     from mipnet_mmpose.whole_files import write_text, written_whole
@@ -288,6 +289,10 @@ def main():
     sources = len({person['source_image_id'] for person in annotations})
     print(f'{len(images)} pairs of persons from {sources} photographs')
     print(args.out / 'annotations.json')
+
+
+def main():
+    run_tool(run, parse_args())
 
 
 if __name__ == '__main__':
