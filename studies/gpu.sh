@@ -32,19 +32,18 @@ part() { # name, seconds, command
 
 part tests 60 "$python" -m pytest -q -p no:cacheprovider tests/test_cuda.py
 networks=(td-hm_hrnet-w32_8xb64-210e_coco-256x192 td-hm_hrnet-w48_8xb32-210e_coco-384x288)
-cost() { # mode, seconds, arguments of cost.py
-    part "cost-$1" "$2" "$python" studies/cost.py --modes "$1" --out "$out/cost-$1.csv" "${@:3}"
+cost() { # name, seconds, arguments of cost.py
+    part "$1" "$2" "$python" studies/cost.py --out "$out/$1.csv" "${@:3}"
 }
 if [ -n "$smoke" ]; then
-    for mode in float32 AMP compiled; do
-        cost $mode 120 --batch 2 --rounds 1 --variants stock 'N = 2' \
-            --networks simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192
-    done
+    cost cost 150 --batch 2 --rounds 1 --modes float32 AMP compiled \
+        --variants stock 'N = 2' \
+        --networks simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192
 else
     gpu=(--device cuda --batch 64 --rounds 5 --networks)
-    cost float32 75 "${gpu[@]}" "${networks[@]}"
-    cost AMP 75 "${gpu[@]}" "${networks[@]}"
-    cost compiled 120 "${gpu[@]}" "${networks[0]}" --variants stock 'N = 2'
+    cost float32 75 "${gpu[@]}" "${networks[@]}" --modes float32
+    cost AMP 75 "${gpu[@]}" "${networks[@]}" --modes AMP
+    cost compiled 120 "${gpu[@]}" "${networks[0]}" --modes compiled --variants stock 'N = 2'
 fi
 if [ -n "$data" ]; then
     device=(--device cuda --workers 7)

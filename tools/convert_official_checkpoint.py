@@ -8,19 +8,17 @@ The authors' trials with three and four instances code lambda as two binary digi
 their weights have the shapes of two instances and cannot be told from them.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mipnet_command import tool_parser
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 
 
 def parse_args(argv):
-    parser = argparse.ArgumentParser(
-        prog='mipnet convert_official_checkpoint', description=__doc__
-    )
+    parser = tool_parser('convert_official_checkpoint', __doc__)
     parser.add_argument('src', type=Path, metavar='SRC', help="the authors' weights")
     parser.add_argument('dst', type=Path, metavar='DST', help='checkpoint to write')
     parser.add_argument(
