@@ -8,6 +8,8 @@ with the targets of all lambdas. Exits with status 1 where there is an ERROR.
 """
 
 import argparse
+import contextlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -124,7 +126,6 @@ def show_training(cfg, args):
     from mmengine.runner import set_random_seed
     from mmpose.registry import DATASETS
 
-    from mipnet_mmpose.datasets.data_checks import quick_and_silent
     from mipnet_mmpose.datasets.multi_instance_dataset import walk_datasets
     from mipnet_mmpose.visualization.draw_targets import draw_samples
     from mipnet_mmpose.whole_files import written_whole
@@ -133,7 +134,7 @@ def show_training(cfg, args):
     if 'MultiInstanceDataset' not in str(whole):
         print('  no MultiInstanceDataset in this config')
         whole = dict(type='MultiInstanceDataset', dataset=whole, num_instances=1)
-    with quick_and_silent():
+    with contextlib.redirect_stdout(io.StringIO()):  # xtcocotools talks
         dataset = DATASETS.build(whole)
         dataset.full_init()
     ours = next(p for p in walk_datasets(dataset) if hasattr(p, 'sibling_indices'))

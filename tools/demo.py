@@ -149,7 +149,8 @@ def run(args):
         print(f'{path} promises {total} frames, {done} are there')
     what = ('frame' if video else 'image') + 's' * (done != 1)
     found = f'{done} {what}, {people} {"person" if people == 1 else "people"}'
-    print(f'{found}: {results}' if args.no_pictures else f'{found}: {drawn}, {results}')
+    files = [results] if args.no_pictures or not drawn.exists() else [drawn, results]
+    print(f'{found}: {", ".join(map(str, files))}')
     if interrupted:
         raise KeyboardInterrupt('(the files hold what was done)')
 

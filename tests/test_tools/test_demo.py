@@ -118,6 +118,13 @@ def test_one_image_without_boxes(run, model, folder):  # noqa: F811
     assert picture.is_file()
 
 
+def test_no_picture_is_named_where_there_is_none(run, folder):
+    with pytest.warns(UserWarning, match='images skipped: 1'):
+        printed, people, out = run(folder / '000005.jpg')
+    assert printed.out.splitlines()[-1] == f'1 image, 0 people: {out / "results.json"}'
+    assert people == [] and not (out / 'visualizations').exists()
+
+
 def test_boxes_of_the_command_line(run, model, folder, photo):  # noqa: F811
     path = folder / '000020.png'
     given = [['--bbox', *box] for box in photo[1].tolist()]
