@@ -5,7 +5,7 @@ the front. In the rest pose the arms hang and every bone frame is aligned with t
 body frame, so rest-pose coordinates serve as texture coordinates of the clothes.
 """
 
-from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -49,86 +49,7 @@ CLOTH_TONES = np.array(
     ],
     np.float32,
 )  # fmt: skip
-
-
-@dataclass
-class Outfit:
-    """Colours (RGB, 0-255) and cuts of one person's clothes and head."""
-
-    skin: np.ndarray
-    hair: np.ndarray
-    hair_style: str
-    top: np.ndarray
-    top_second: np.ndarray
-    pattern: str
-    pattern_scale: float
-    number: int
-    sleeve: float
-    bottom: np.ndarray
-    bottom_cut: str
-    bottom_length: float
-    side_stripe: bool
-    hem: float
-    shoe: np.ndarray
-    glove: bool
-    cap: np.ndarray
-    glasses: bool
-    beard: bool
-    fold_phase: np.ndarray
-
-
-@dataclass
-class Person:
-    """One body: who it is and how it stands.
-
-    Attributes:
-        height (float): Standing height in metres.
-        girth (float): Thickness of trunk and limbs, 1 is average.
-        female (bool): Sets hip and shoulder width and the chest.
-        head_scale (float): Size of the head, 1 is an adult's.
-        leg_scale (float): Length of the legs, 1 is an adult's.
-        pose (dict): Joint angles in degrees, see :func:`sample_pose`.
-        yaw (float): Degrees; 0 faces the camera, 90 the image's right side.
-        outfit (Outfit): Clothes.
-    """
-
-    height: float
-    girth: float
-    female: bool
-    head_scale: float
-    leg_scale: float
-    pose: dict[str, tuple[float, ...]]
-    yaw: float
-    outfit: Outfit
-
-
-@dataclass
-class Solids:
-    """Tapered, rounded, possibly flattened capsules of one person, in bone frames.
-
-    A part is the image, under ``diag(squash)``, of the hull of two spheres with
-    centres ``start``, ``end`` and radii ``radius``. The half space
-    ``clip[:3] @ p > clip[3]`` is cut away.
-    """
-
-    bone: list[int] = field(default_factory=list)
-    start: list[tuple] = field(default_factory=list)
-    end: list[tuple] = field(default_factory=list)
-    radius: list[tuple] = field(default_factory=list)
-    squash: list[tuple] = field(default_factory=list)
-    material: list[int] = field(default_factory=list)
-    clip: list[tuple] = field(default_factory=list)
-
-    def add(self, bone, material, start, end, radius, squash=(1, 1, 1), clip=None):
-        """Append one part; ``radius`` is one number or one per end."""
-        radius = radius if isinstance(radius, tuple) else (radius, radius)
-        self.bone.append(BONE_INDEX[bone])
-        self.material.append(material)
-        self.start.append(start)
-        self.end.append(end)
-        self.radius.append(radius)
-        self.squash.append(squash)
-        self.clip.append(clip or (0, 0, 0, 1))
+DARK_TONES = np.array([(36, 38, 46), (52, 72, 112), (78, 98, 138), (92, 84, 72)])
 
 
 def _choice(rng, options):
@@ -136,27 +57,23 @@ def _choice(rng, options):
 
 
 def sample_outfit(rng, female):
-    """Draw the clothes of one person."""
+    """Draw the clothes and the head of one person; colours are RGB, 0-255."""
     tone = np.clip(_choice(rng, SKIN_TONES) * rng.uniform(0.93, 1.05), 0, 255)
     first, second, third, shoe, cap = (
         np.clip(CLOTH_TONES[i] + rng.normal(0, 10, 3), 8, 250)
         for i in rng.permutation(len(CLOTH_TONES))[:5]
     )
     if rng.random() < 0.45:  # trousers are dark or denim more often than not
-        third = np.array([(36, 38, 46), (52, 72, 112), (78, 98, 138), (92, 84, 72)])[
-            rng.integers(4)
-        ] * rng.uniform(0.8, 1.2)
+        third = DARK_TONES[rng.integers(4)] * rng.uniform(0.8, 1.2)
     cuts = ['trousers', 'trousers', 'trousers', 'shorts', 'shorts']
     styles = ['short', 'short', 'short', 'bald', 'cap', 'long']
     if female:
         cuts = ['trousers', 'trousers', 'shorts', 'skirt', 'dress']
         styles = ['long', 'long', 'bun', 'tail', 'short', 'cap']
     cut = _choice(rng, cuts)
-    length = {'trousers': 1.0, 'shorts': rng.uniform(0.4, 0.95)}.get(
-        cut, rng.uniform(0.14, 0.3)
-    )
+    short, skirt = rng.uniform(0.4, 0.95), rng.uniform(0.14, 0.3)
     patterns = ['plain', 'plain', 'stripes', 'hoops', 'checks', 'print', 'number']
-    return Outfit(
+    return SimpleNamespace(
         skin=tone,
         hair=_choice(rng, HAIR_TONES) * rng.uniform(0.85, 1.1),
         hair_style=_choice(rng, styles),
@@ -168,7 +85,7 @@ def sample_outfit(rng, female):
         sleeve=_choice(rng, [0.0, 0.45, 0.55, 0.7, 2.0, 2.0]),
         bottom=first if cut == 'dress' else third,
         bottom_cut=cut,
-        bottom_length=length,
+        bottom_length={'trousers': 1.0, 'shorts': short}.get(cut, skirt),
         side_stripe=bool(rng.random() < 0.25),
         hem=rng.uniform(-0.03, 0.05),
         shoe=shoe if rng.random() < 0.6 else np.array([40.0, 38, 38]),
@@ -187,6 +104,8 @@ def wear_uniform(outfit, team):
         'bottom_cut', 'bottom_length', 'side_stripe', 'hem', 'shoe',
     ):  # fmt: skip
         setattr(outfit, name, getattr(team, name))
+    if team.bottom_cut in ('skirt', 'dress'):  # it was not asked for its pose
+        outfit.bottom_cut, outfit.bottom_length = 'shorts', 0.7
 
 
 # Arms: (flexion, abduction, inward twist, elbow); legs: (flexion, abduction,
@@ -278,17 +197,11 @@ def sample_pose(rng, name=None):
             hip = stride * phase + (12 if name == 'run' else 4)
             knee = rng.uniform(5, 18) + lift * max(-phase, 0.25 * phase)
             pose[f'{side}_leg'] = (hip, rng.uniform(0, 5), rng.uniform(0, 10), knee)
-            pose[f'{side}_arm'] = (
-                -stride * phase * 0.9,
-                rng.uniform(5, 16),
-                rng.uniform(0, 35),
-                rng.uniform(*elbow),
-            )
+            arm = _draw(rng, ((5, 16), (0, 35), elbow))
+            pose[f'{side}_arm'] = (-stride * phase * 0.9, *arm)
     else:
-        pose[f'{first}_leg'], pose[f'{second}_leg'] = (
-            _draw(rng, lead),
-            _draw(rng, trail),
-        )
+        pose[f'{first}_leg'] = _draw(rng, lead)
+        pose[f'{second}_leg'] = _draw(rng, trail)
         same = rng.random() < 0.5
         choices = arms or (_DOWN, _DOWN, _DOWN, _ON_HIP, _FOLDED, _PHONE, _OUT)
         arm = _choice(rng, choices)
@@ -304,31 +217,34 @@ def sample_pose(rng, name=None):
             hip, abduct, twist, _ = pose[f'{side}_leg']
             thigh = np.deg2rad(max(hip - pitch, 86))
             shank = np.arccos(np.clip(0.22 - np.cos(thigh), -1, 1))
-            pose[f'{side}_leg'] = (
-                float(np.rad2deg(thigh)) + pitch,
-                abduct,
-                twist,
-                float(np.rad2deg(max(thigh - shank, 0))),
-            )
+            hip = float(np.rad2deg(thigh)) + pitch
+            knee = float(np.rad2deg(max(thigh - shank, 0)))
+            pose[f'{side}_leg'] = (hip, abduct, twist, knee)
     elif name in ('bend', 'crouch'):  # hips move back over the feet
         pose['root'] = (float(rng.uniform(8, 25)), pose['root'][1])
     return pose
 
 
 def sample_person(rng, pose_name=None, yaw=None):
-    """Draw a whole person: proportions, pose, direction and clothes."""
+    """Draw a whole person: proportions, pose, direction and clothes.
+
+    ``height`` is in metres; ``girth`` is the thickness of trunk and limbs, 1 is
+    average; ``head_scale`` and ``leg_scale`` are 1 for an adult; ``yaw`` is in degrees,
+    0 faces the camera, 90 the image's right side.
+    """
     female = bool(rng.random() < 0.5)
     child = rng.random() < 0.12
-    height = (
-        rng.uniform(1.0, 1.4) if child else rng.normal(1.66 if female else 1.77, 0.07)
-    )
+    if child:
+        height = rng.uniform(1.0, 1.4)
+    else:
+        height = rng.normal(1.66 if female else 1.77, 0.07)
     pose = sample_pose(rng, pose_name)
     outfit = sample_outfit(rng, female)
     thighs = max(abs(pose[f'{side}_leg'][0]) for side in SIDES)
     if thighs > 32 and outfit.bottom_cut in ('skirt', 'dress'):
         # A skirt is one rigid cone here and cannot follow a raised thigh.
         outfit.bottom_cut, outfit.bottom_length = 'shorts', 0.8
-    return Person(
+    return SimpleNamespace(
         height=float(np.clip(height, 1.0, 2.0)),
         girth=float(rng.uniform(0.9, 1.25)),
         female=female,
@@ -355,7 +271,7 @@ def bone_frames(person):
     """Forward kinematics.
 
     Returns:
-        tuple: ``rotations (B, 3, 3)`` from bone to body frame, ``origins (B, 3)``
+        list: ``rotations (B, 3, 3)`` from bone to body frame, ``origins (B, 3)``
         in the pose and ``rest (B, 3)`` in the rest pose, in standing heights.
     """
     pose, leg = person.pose, 0.245 * person.leg_scale
@@ -399,173 +315,150 @@ def bone_frames(person):
         # The sole stays level as far as the ankle can follow.
         level = np.clip(flex - bend - pose['root'][0], -40, 25)
         attach(f'{side}_foot', f'{side}_shank', (0, -leg, 0), rotation(0, level))
-    return tuple(
-        np.stack([table[name] for name in BONES])
-        for table in (rotations, origins, rest)
-    )
+    return [np.stack([t[name] for name in BONES]) for t in (rotations, origins, rest)]
 
 
 def keypoint_offsets(person):
     """Bone index ``(17,)`` and offset in its frame ``(17, 3)`` of COCO's joints."""
-    k = person.head_scale
-    face = {
-        'nose': (0, 0.034 * k, 0.0775 * k),
-        'left_eye': (0.021 * k, 0.058 * k, 0.057 * k),
-        'right_eye': (-0.021 * k, 0.058 * k, 0.057 * k),
-        'left_ear': (0.056 * k, 0.045 * k, -0.004 * k),
-        'right_ear': (-0.056 * k, 0.045 * k, -0.004 * k),
-    }
     joint_bone = {
         'shoulder': 'upper_arm', 'elbow': 'forearm', 'wrist': 'hand',
         'hip': 'thigh', 'knee': 'shank', 'ankle': 'foot',
     }  # fmt: skip
+    face = {'nose': (0, 0.034, 0.0775)}
+    for side, sign in zip(SIDES, (1, -1)):
+        face[f'{side}_eye'] = (0.021 * sign, 0.058, 0.057)
+        face[f'{side}_ear'] = (0.056 * sign, 0.045, -0.004)
     bones, offsets = [], []
     for name in KEYPOINTS:
-        if name in face:
-            bones.append(BONE_INDEX['head'])
-            offsets.append(face[name])
-        else:
-            side, joint = name.split('_')
-            bones.append(BONE_INDEX[f'{side}_{joint_bone[joint]}'])
-            offsets.append((0, 0, 0))
-    return np.array(bones), np.array(offsets, float)
+        side, _, joint = name.rpartition('_')
+        bone = 'head' if name in face else f'{side}_{joint_bone[joint]}'
+        bones.append(BONE_INDEX[bone])
+        offsets.append(face.get(name, (0, 0, 0)))
+    return np.array(bones), np.array(offsets, float) * person.head_scale
 
 
 def build_solids(person):
-    """The solid parts of a dressed person, in bone frames and standing heights."""
-    solids = Solids()
-    _add_trunk(solids, person)
-    _add_head(solids, person)
+    """The solid parts of a dressed person, in bone frames and standing heights.
+
+    Tapered, rounded, possibly flattened capsules: a part is the image, under
+    ``diag(squash)``, of the hull of two spheres with centres ``start``, ``end`` and
+    radii ``radius``. The half space ``clip[:3] @ p > clip[3]`` is cut away.
+
+    Returns:
+        list[tuple]: number of the bone, material, start, end, the two radii, squash
+        and clip of each part.
+    """
+    solids = []
+
+    def add(bone, material, start, end, radius, squash=(1, 1, 1), clip=(0, 0, 0, 1)):
+        radius = radius if isinstance(radius, tuple) else (radius, radius)
+        solids.append((BONE_INDEX[bone], material, start, end, radius, squash, clip))
+
+    _add_trunk(add, person)
+    _add_head(add, person)
     for side, sign in zip(SIDES, (1, -1)):
-        _add_arm(solids, person, side, sign)
-        _add_leg(solids, person, side, sign)
+        _add_arm(add, person, side, sign)
+        _add_leg(add, person, side, sign)
     return solids
 
 
-def _add_trunk(solids, person):
+def _add_trunk(add, person):
     g, outfit = person.girth, person.outfit
-    hip, waist, chest = (
-        (0.084, 0.066, 0.077) if person.female else (0.077, 0.074, 0.088)
-    )
-    reach = 0.07 if person.female else 0.081
-    add = solids.add
+    hip, waist, chest, reach = (0.077, 0.074, 0.088, 0.081)
+    if person.female:
+        hip, waist, chest, reach = (0.084, 0.066, 0.077, 0.07)
     flat = (1, 1, 0.72)
     add('pelvis', TORSO, (0, -0.01, 0), (0, 0.06, 0), (hip * g, waist * g), flat)
     for x in (0.042, -0.042):
-        add('pelvis', TORSO, (x, -0.02, -0.024 * g), (x, -0.02, -0.024 * g), 0.053 * g)
+        seat = (x, -0.02, -0.024 * g)
+        add('pelvis', TORSO, seat, seat, 0.053 * g)
     add('abdomen', TORSO, (0, 0, 0), (0, 0.09, 0), (waist * g, 0.98 * waist * g), flat)
     add('chest', TOP, (0, 0, 0), (0, 0.085, 0), (waist * g, chest * g), (1, 1, 0.68))
     add('chest', TOP, (reach, 0.122, -0.004), (-reach, 0.122, -0.004), 0.042 * g)
     for x in (reach, -reach):
         add('chest', TOP, (0, 0.152, -0.012), (x, 0.128, -0.006), (0.036, 0.036 * g))
         if person.female:
-            add(
-                'chest',
-                TOP,
-                (x * 0.6, 0.06, 0.038 * g),
-                (x * 0.6, 0.06, 0.038 * g),
-                0.041,
-            )
+            breast = (x * 0.6, 0.06, 0.038 * g)
+            add('chest', TOP, breast, breast, 0.041)
     add('neck', SKIN, (0, -0.015, 0), (0, 0.06, 0.008), (0.036, 0.031))
     if outfit.bottom_cut in ('skirt', 'dress'):
         length = outfit.bottom_length
-        add(
-            'pelvis', BOTTOM, (0, 0.05, 0), (0, -length, 0),
-            (waist * g * 1.03, hip * g * 1.1 + 0.2 * length), (1, 1, 0.85),
-            (0, -1, 0, length),
-        )  # fmt: skip
+        radius = (waist * g * 1.03, hip * g * 1.1 + 0.2 * length)
+        hem = (0, -1, 0, length)
+        add('pelvis', BOTTOM, (0, 0.05, 0), (0, -length, 0), radius, (1, 1, 0.85), hem)
 
 
-def _add_head(solids, person):
+def _add_head(add_part, person):
     k, style = person.head_scale, person.outfit.hair_style
 
-    def add(material, start, end, radius, squash=(1, 1, 1), clip=None):
+    def add(material, start, end, radius, squash=(1, 1, 1), clip=(0, 0, 0, 1)):
         radius = radius if isinstance(radius, tuple) else (radius, radius)
-        if clip:
-            clip = (*clip[:3], clip[3] * k)
-        start, end = (tuple(k * v for v in p) for p in (start, end))
-        solids.add(
-            'head', material, start, end, tuple(k * r for r in radius), squash, clip
-        )
+        start, end, radius = (tuple(k * v for v in p) for p in (start, end, radius))
+        add_part('head', material, start, end, radius, squash, (*clip[:3], clip[3] * k))
 
     add(FACE, (0, 0.066, 0), (0, 0.066, 0), 0.06, (0.87, 1, 1.03))
     add(FACE, (0, 0.045, 0.019), (0, 0.0, 0.034), (0.047, 0.026), (0.95, 1, 0.9))
     add(SKIN, (0, 0.054, 0.057), (0, 0.035, 0.067), (0.006, 0.011))
     for x in (0.053, -0.053):
         add(SKIN, (x, 0.05, -0.004), (x, 0.04, -0.002), (0.016, 0.011), (0.5, 1, 0.8))
-    line = (0, -0.67, 0.74)  # hair ends on a plane from the forehead to the nape
-    cap = style == 'cap'
-    if style != 'bald':
-        low = 0.0 if cap else -0.028
-        add(HAIR, (0, 0.07, -0.004), (0, 0.07, -0.004), 0.065, (0.9, 1, 1.03),
-            (*line, low - (0.028 if cap else 0)))  # fmt: skip
+    if style != 'bald':  # hair ends on a plane from the forehead to the nape
+        line = (0, -0.67, 0.74, -0.028)
+        add(HAIR, (0, 0.07, -0.004), (0, 0.07, -0.004), 0.065, (0.9, 1, 1.03), line)
     if style == 'long':
-        add(HAIR, (0, 0.06, -0.016), (0, -0.075, -0.04), (0.06, 0.046), (1, 1, 0.75),
-            (0, -0.25, 0.97, -0.002))  # fmt: skip
+        radius, line = (0.06, 0.046), (0, -0.25, 0.97, -0.002)
+        add(HAIR, (0, 0.06, -0.016), (0, -0.075, -0.04), radius, (1, 1, 0.75), line)
     elif style == 'bun':
         add(HAIR, (0, 0.1, -0.066), (0, 0.1, -0.066), 0.028)
     elif style == 'tail':
         add(HAIR, (0, 0.085, -0.065), (0, -0.04, -0.085), (0.02, 0.013))
-    elif cap:
-        add(
-            CAP,
-            (0, 0.073, 0),
-            (0, 0.073, 0),
-            0.067,
-            (0.9, 1, 1.03),
-            (0, -1, 0.1, -0.082),
-        )
+    elif style == 'cap':
+        rim = (0, -1, 0.1, -0.082)
+        add(CAP, (0, 0.073, 0), (0, 0.073, 0), 0.067, (0.9, 1, 1.03), rim)
         add(CAP, (0, 0.09, 0.05), (0, 0.084, 0.088), 0.042, (1, 0.12, 1))
 
 
-def _add_arm(solids, person, side, sign):
+def _add_arm(add, person, side, sign):
     g, outfit = 0.45 + 0.55 * person.girth, person.outfit
     upper, lower, hand = (f'{side}_{part}' for part in ('upper_arm', 'forearm', 'hand'))
     covered = outfit.sleeve > 1
     material, loose = (TOP, 1.12) if covered else (SKIN, 1.0)
     thick = 0.9 if person.female else 1.0
     r = [v * g * thick for v in (0.041, 0.033, 0.034, 0.023)]
-    solids.add(upper, material, (0, 0, 0), (0, -0.17, 0), (r[0] * loose, r[1] * loose))
-    solids.add(lower, material, (0, 0, 0), (0, -0.145, 0), (r[2] * loose, r[3] * loose))
-    solids.add(
-        lower, material, (0, -0.03, 0.002), (0, -0.075, 0), 0.036 * g * thick * loose
-    )
+    muscle = 0.036 * g * thick * loose
+    add(upper, material, (0, 0, 0), (0, -0.17, 0), (r[0] * loose, r[1] * loose))
+    add(lower, material, (0, 0, 0), (0, -0.145, 0), (r[2] * loose, r[3] * loose))
+    add(lower, material, (0, -0.03, 0.002), (0, -0.075, 0), muscle)
     if not covered and outfit.sleeve > 0:
         hem = 0.17 * outfit.sleeve
-        solids.add(upper, TOP, (0, 0, 0), (0, -hem, 0), (r[0] * 1.1, r[0] * 1.12),
-                   clip=(0, -1, 0, hem))  # fmt: skip
+        radius, clip = (r[0] * 1.1, r[0] * 1.12), (0, -1, 0, hem)
+        add(upper, TOP, (0, 0, 0), (0, -hem, 0), radius, clip=clip)
     else:
-        solids.add(upper, TOP, (0, 0, 0), (0, -0.004, 0), r[0] * 1.08)
-    palm, tips = (0.55, 1, 1), (0.6, 1, 1)
-    solids.add(hand, HAND, (0, -0.01, 0), (0, -0.042, 0.002), (0.021, 0.026), palm)
-    solids.add(hand, HAND, (0, -0.045, 0.002), (0, -0.088, 0.006), (0.024, 0.014), tips)
-    solids.add(
-        hand, HAND, (0, -0.015, 0.016), (-0.006 * sign, -0.05, 0.034), (0.012, 0.008)
-    )
+        add(upper, TOP, (0, 0, 0), (0, -0.004, 0), r[0] * 1.08)
+    palm, tips, thumb = (0.55, 1, 1), (0.6, 1, 1), (-0.006 * sign, -0.05, 0.034)
+    add(hand, HAND, (0, -0.01, 0), (0, -0.042, 0.002), (0.021, 0.026), palm)
+    add(hand, HAND, (0, -0.045, 0.002), (0, -0.088, 0.006), (0.024, 0.014), tips)
+    add(hand, HAND, (0, -0.015, 0.016), thumb, (0.012, 0.008))
 
 
-def _add_leg(solids, person, side, sign):
+def _add_leg(add, person, side, sign):
     g, outfit, leg = 0.4 + 0.6 * person.girth, person.outfit, 0.245 * person.leg_scale
     thigh, shank, foot = (f'{side}_{part}' for part in ('thigh', 'shank', 'foot'))
-    cut, length = outfit.bottom_cut, outfit.bottom_length
-    long = cut == 'trousers'
+    long = outfit.bottom_cut == 'trousers'
     material = BOTTOM if long else SKIN
     loose = 1.08 if long else 1.0
     r = [v * g for v in (0.07, 0.049, 0.045, 0.028)]
-    solids.add(thigh, material, (0, 0, 0), (0, -leg, 0), (r[0] * loose, r[1] * loose))
     ankle = r[3] * (1.45 if long else 1.0)
-    solids.add(shank, material, (0, 0, 0), (0, -leg, 0), (r[2] * loose, ankle))
     calf = 0.044 * g * loose
-    solids.add(
-        shank, material, (0, -0.05, -0.012), (0, -0.11, -0.012), (calf, calf * 0.88)
-    )
-    if cut == 'shorts':
-        hem = leg * length
-        solids.add(thigh, BOTTOM, (0, 0, 0), (0, -hem, 0), (r[0] * 1.06, r[0] * 1.02),
-                   clip=(0, -1, 0, hem))  # fmt: skip
+    back = (0, -0.05, -0.012), (0, -0.11, -0.012)
+    add(thigh, material, (0, 0, 0), (0, -leg, 0), (r[0] * loose, r[1] * loose))
+    add(shank, material, (0, 0, 0), (0, -leg, 0), (r[2] * loose, ankle))
+    add(shank, material, *back, (calf, calf * 0.88))
+    if outfit.bottom_cut == 'shorts':
+        hem = leg * outfit.bottom_length
+        radius, clip = (r[0] * 1.06, r[0] * 1.02), (0, -1, 0, hem)
+        add(thigh, BOTTOM, (0, 0, 0), (0, -hem, 0), radius, clip=clip)
     else:
-        solids.add(thigh, BOTTOM, (0, 0, 0), (0, -0.01, 0), r[0] * 1.02)
-    solids.add(foot, SHOE, (0, -0.012, -0.024), (0, -0.02, 0.03), (0.031, 0.032))
-    solids.add(
-        foot, SHOE, (0, -0.016, 0.03), (0.006 * sign, -0.026, 0.09), (0.032, 0.021)
-    )
+        add(thigh, BOTTOM, (0, 0, 0), (0, -0.01, 0), r[0] * 1.02)
+    add(foot, SHOE, (0, -0.012, -0.024), (0, -0.02, 0.03), (0.031, 0.032))
+    toes = (0.006 * sign, -0.026, 0.09)
+    add(foot, SHOE, (0, -0.016, 0.03), toes, (0.032, 0.021))

@@ -5,7 +5,7 @@ orthographic within a person (weak perspective); size and height in the image fo
 the person's distance.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from . import body
 _FAR = np.float32(1e6)
 _CLOTH = np.isin(np.arange(9), (body.TOP, body.TORSO, body.BOTTOM))
 _THIGHS = [body.BONE_INDEX[f'{side}_thigh'] for side in body.SIDES]
+_TRUNK = [body.BONE_INDEX['chest'], body.BONE_INDEX['abdomen']]
 # Columns of the per-part table that shading gathers for each pixel.
 _ROWS = dict(g=slice(0, 9), c=slice(9, 12), l=12, h=13, inv=slice(14, 23))
 _ROWS.update(o=slice(23, 26), material=26, bone=27, person=28, rest=slice(29, 32))
@@ -24,40 +25,25 @@ _ROWS.update(o=slice(23, 26), material=26, bone=27, person=28, rest=slice(29, 32
 class Projected:
     """A person's solid parts and joints in the camera frame, in pixels.
 
-    Attributes:
-        to_view (ndarray): ``(P, 3, 3)``; takes a camera-frame vector to the frame
-            in which the part is a round cone, its axis lies in the xz plane and z
-            is the viewing ray.
-        center (ndarray): ``(P, 3)`` first sphere's centre.
-        axis (ndarray): ``(P, 2)`` x and z of the axis in that frame.
-        radius (ndarray): ``(P, 2)`` radii of the two ends in that frame.
-        box (ndarray): ``(P, 4)`` exact bounds x0, y0, x1, y1.
-        clip (ndarray): ``(P, 4)`` the half space ``n @ p > d`` is cut away.
-        has_clip (ndarray): ``(P,)`` bool.
-        to_bone (ndarray): ``(P, 3, 3)`` camera-frame vector to bone frame.
-        origin (ndarray): ``(P, 3)`` the bone's origin.
-        rest (ndarray): ``(P, 3)`` the bone's origin in the rest pose.
-        ends (ndarray): ``(P, 2, 3)`` sphere centres relative to the ground point, in
-            world axes (y up), pixels.
-        joints (ndarray): ``(17, 3)`` COCO joints in the camera frame.
-        scale (float): Pixels of one standing height.
+    Of P parts, each a round cone in a frame of its own, whose x and z hold the axis of
+    the part and whose z is the viewing ray.
     """
 
-    to_view: np.ndarray
-    center: np.ndarray
-    axis: np.ndarray
-    radius: np.ndarray
-    box: np.ndarray
-    clip: np.ndarray
-    has_clip: np.ndarray
-    to_bone: np.ndarray
-    origin: np.ndarray
-    rest: np.ndarray
-    ends: np.ndarray
-    joints: np.ndarray
-    scale: float
-    bone: np.ndarray
-    material: np.ndarray
+    to_view: np.ndarray  # (P, 3, 3), a camera-frame vector in the frame of the part
+    center: np.ndarray  # (P, 3) of the first sphere
+    axis: np.ndarray  # (P, 2) x and z in the frame of the part
+    radius: np.ndarray  # (P, 2) of the two ends in that frame
+    box: np.ndarray  # (P, 4) exact bounds x0, y0, x1, y1
+    clip: np.ndarray  # (P, 4) the half space n @ p > d is cut away
+    has_clip: np.ndarray  # (P,) bool
+    to_bone: np.ndarray  # (P, 3, 3) camera-frame vector to bone frame
+    origin: np.ndarray  # (P, 3) of the bone
+    rest: np.ndarray  # (P, 3) of the bone in the rest pose
+    ends: np.ndarray  # (P, 2, 3) centres from the ground point, world axes, y up
+    joints: np.ndarray  # (17, 3) of COCO in the camera frame
+    scale: float  # pixels of one standing height
+    bone: np.ndarray  # (P,)
+    material: np.ndarray  # (P,)
 
     def bounds(self):
         """Box x0, y0, x1, y1 of the whole silhouette, pixels."""
@@ -65,14 +51,10 @@ class Projected:
 
     def moved(self, shift):
         """The same person moved by ``shift`` (x, y, z) pixels."""
-        values = dict(self.__dict__)
-        shift = np.asarray(shift, float)
-        for name in ('center', 'origin', 'joints'):
-            values[name] = values[name] + shift
-        values['box'] = self.box + np.tile(shift[:2], 2)
-        values['clip'] = self.clip.copy()
-        values['clip'][:, 3] += self.clip[:, :3] @ shift
-        return Projected(**values)
+        shift, clip = np.asarray(shift, float), self.clip.copy()
+        clip[:, 3] += clip[:, :3] @ shift
+        moved = {k: getattr(self, k) + shift for k in ('center', 'origin', 'joints')}
+        return replace(self, box=self.box + np.tile(shift[:2], 2), clip=clip, **moved)
 
 
 def camera_matrix(pitch):
@@ -91,14 +73,12 @@ def project(person, camera, pixels_per_metre):
     Returns:
         Projected: Parts and joints in pixels.
     """
-    solids = body.build_solids(person)
+    solids = map(np.array, zip(*body.build_solids(person)))
+    bone, material, start, end, radius, squash, clip = solids
     rotations, origins, rest = body.bone_frames(person)
     turn = body.rotation(1, person.yaw)
     rotations, origins = turn @ rotations, origins @ turn.T
     scale = person.height * pixels_per_metre
-    bone = np.array(solids.bone)
-    start, end = np.array(solids.start, float), np.array(solids.end, float)
-    radius, squash = np.array(solids.radius, float), np.array(solids.squash, float)
     turn = rotations[bone]
     ends = np.stack([start, end], 1) @ turn.transpose(0, 2, 1) + origins[bone][:, None]
     spread = np.linalg.norm(turn * squash[:, None], axis=2)  # half extents, radius 1
@@ -112,45 +92,38 @@ def project(person, camera, pixels_per_metre):
     center = scale * ends @ camera.T
     extent = np.linalg.norm(to_camera * squash[:, None], axis=2)[:, None, :2]
     extent = extent * radius[:, :, None]
-    box = np.concatenate(
-        [(center[..., :2] - extent).min(1), (center[..., :2] + extent).max(1)], 1
-    )
+    low, high = center[..., :2] - extent, center[..., :2] + extent
     axis = (end - start) / squash
     ray = unsquash[:, :, 2]
     e3 = ray / np.linalg.norm(ray, axis=1, keepdims=True)
     across = axis - (axis * e3).sum(1, keepdims=True) * e3
     length = np.linalg.norm(across, axis=1)
-    spare = np.cross(
-        e3, np.where(np.abs(e3[:, :1]) < 0.8, [[1.0, 0, 0]], [[0, 1.0, 0]])
-    )
+    spare = np.where(np.abs(e3[:, :1]) < 0.8, [[1.0, 0, 0]], [[0, 1.0, 0]])
+    spare = np.cross(e3, spare)
     e1 = np.where(length[:, None] > 1e-6, across, spare)
     e1 /= np.linalg.norm(e1, axis=1, keepdims=True)
     frame = np.stack([e1, np.cross(e3, e1), e3], 1)
-    clip = np.array(solids.clip, float)
     normal = np.einsum('pi,pij->pj', clip[:, :3], to_bone)
     origin = scale * origins[bone] @ camera.T
     joint_bone, offset = body.keypoint_offsets(person)
-    joints = origins[joint_bone] + np.einsum(
-        'kij,kj->ki', rotations[joint_bone], offset
-    )
+    offset = np.einsum('kij,kj->ki', rotations[joint_bone], offset)
+    distance = clip[:, 3:] + (normal * origin).sum(1, keepdims=True)
     return Projected(
         to_view=frame @ unsquash,
         center=center[:, 0],
         axis=np.stack([length, (axis * e3).sum(1)], 1),
         radius=radius,
-        box=box,
-        clip=np.concatenate(
-            [normal, clip[:, 3:] + (normal * origin).sum(1, keepdims=True)], 1
-        ),
+        box=np.concatenate([low.min(1), high.max(1)], 1),
+        clip=np.concatenate([normal, distance], 1),
         has_clip=np.any(clip[:, :3] != 0, 1),
         to_bone=to_bone,
         origin=origin,
         rest=rest[bone],
         ends=ends * scale,
-        joints=scale * joints @ camera.T,
+        joints=scale * (origins[joint_bone] + offset) @ camera.T,
         scale=scale,
         bone=bone,
-        material=np.array(solids.material),
+        material=material,
     )
 
 
@@ -242,22 +215,23 @@ def _part_table(figures):
     return np.concatenate(rows).astype(np.float32)
 
 
-def shade(people, figures, depth, part, along, light):
+def shade(layout, view, light):
     """Colours of the visible surface.
 
     Args:
-        people (list[body.Person]): Persons, in the order of ``figures``.
-        figures (list[Projected]): Their parts.
-        depth, part, along (ndarray): ``(H, W)`` buffers of the whole scene; ``part``
-            counts through all persons' parts, -1 is background.
+        layout (scene.Layout): The persons and their parts.
+        view (scene.View): ``depth``, ``part`` and ``along``, the ``(H, W)`` buffers of
+            the whole scene; ``part`` counts through all persons' parts, -1 is
+            background.
         light (dict): ``direction (3,)`` towards the light, ``ambient``, ``tint``.
 
     Returns:
         ndarray: ``(H, W, 3)`` float32 RGB, 0 on the background.
     """
+    depth, part = view.depth, view.part
     ys, xs = np.nonzero(part >= 0)
-    index, t = part[ys, xs], along[ys, xs]
-    table = _part_table(figures)
+    index, t = part[ys, xs], view.along[ys, xs]
+    table = _part_table(layout.figures)
     k = np.take(np.ascontiguousarray(table.T), index, axis=1)
     x, y, z = xs + np.float32(0.5), ys + np.float32(0.5), depth[ys, xs]
     g, c, o, inv = (k[_ROWS[name]] for name in ('g', 'c', 'o', 'inv'))
@@ -265,24 +239,18 @@ def shade(people, figures, depth, part, along, light):
     nu = g[0] * dx + g[1] * dy - k[_ROWS['l']] * t
     nv = g[3] * dx + g[4] * dy
     nw = g[6] * dx + g[7] * dy + g[8] * dz - k[_ROWS['h']] * t
-    normal = np.stack(
-        [
-            g[0] * nu + g[3] * nv + g[6] * nw,
-            g[1] * nu + g[4] * nv + g[7] * nw,
-            g[8] * nw,
-        ]
-    )
+    tilt = (g[j] * nu + g[j + 3] * nv + g[j + 6] * nw for j in (0, 1))
+    normal = np.stack([*tilt, g[8] * nw])
     normal /= np.sqrt((normal * normal).sum(0)) + np.float32(1e-9)
     dx, dy, dz = x - o[0], y - o[1], z - o[2]
-    local = np.stack(
-        [inv[j] * dx + inv[j + 1] * dy + inv[j + 2] * dz for j in (0, 3, 6)]
+    local = [inv[j] * dx + inv[j + 1] * dy + inv[j + 2] * dz for j in (0, 3, 6)]
+    local = np.stack(local)
+    material, bone, owner = (
+        k[_ROWS[name]].astype(np.int8) for name in ('material', 'bone', 'person')
     )
-    material = k[_ROWS['material']].astype(np.int8)
-    bone = k[_ROWS['bone']].astype(np.int8)
-    owner = k[_ROWS['person']].astype(np.int8)
     albedo = np.empty((len(t), 3), np.float32)
     gloss = np.full(len(t), 0.05, np.float32)
-    for number, person in enumerate(people):
+    for number, person in enumerate(layout.people):
         mine = np.flatnonzero(owner == number)
         if len(mine):
             p, rest = local[:, mine], k[_ROWS['rest'], mine] + local[:, mine]
@@ -399,9 +367,7 @@ def _pattern(outfit, rest, bone):
         # Read from outside: on the front the image's right is the person's left.
         u = 32 + np.where(z > 0, x, -x) * (64 / 0.15)
         v = 32 + (0.21 - y) * (64 / 0.15)
-        trunk = (bone == body.BONE_INDEX['chest']) | (
-            bone == body.BONE_INDEX['abdomen']
-        )
+        trunk = np.isin(bone, _TRUNK)
         on = np.flatnonzero(trunk & (u >= 0) & (u < 64) & (v >= 0) & (v < 64))
         ink[on] = canvas[v[on].astype(int), u[on].astype(int)]
     return ink
@@ -437,29 +403,27 @@ def _paint_face(outfit, colour, p):
     return colour
 
 
-def ground_shadow(figures, grounds, camera, sun, width, height):
+def ground_shadow(layout, sun, width, height):
     """Cast shadows on the ground, ``(height, width)`` float32 in 0..1.
 
     Args:
-        figures (list[Projected]): The persons.
-        grounds (list): Image position (x, y) in pixels of each one's ground point.
-        camera (ndarray): ``(3, 3)`` world to camera axes.
+        layout (scene.Layout): The persons and where they stand.
         sun (ndarray): ``(3,)`` direction to the light, camera frame.
-        width, height (int): Size in the pixels of ``figures``.
+        width, height (int): Size in the pixels of ``layout``.
     """
+    camera = layout.camera
     small = np.zeros((height // 4, width // 4), np.uint8)
     up = camera.T @ sun
     slope = np.clip(up[[0, 2]] / max(up[1], 0.35), -0.9, 0.9)
-    for figure, (x, y) in zip(figures, grounds):
+    for figure, (x, y) in zip(layout.figures, layout.grounds):
         ends = figure.ends.reshape(-1, 3)
         flat = np.zeros_like(ends)
         flat[:, 0] = ends[:, 0] - slope[0] * ends[:, 1]
         flat[:, 2] = ends[:, 2] - slope[1] * ends[:, 1]
-        points = flat @ camera.T
-        points = (points[:, :2] + (x, y)) / 4
+        points = ((flat @ camera.T)[:, :2] + (x, y)) / 4
         thick = np.maximum(figure.scale * figure.radius.mean(1) / 2.2, 1).astype(int)
-        for (p, q), width_px in zip(points.reshape(-1, 2, 2), thick):
-            cv2.line(small, tuple(int(v) for v in p), tuple(int(v) for v in q), 255,
-                     int(width_px))  # fmt: skip
+        lines = points.reshape(-1, 2, 2).astype(int).tolist()
+        for (start, end), pixels in zip(lines, thick.tolist()):
+            cv2.line(small, start, end, 255, pixels)
     small = cv2.GaussianBlur(small, (0, 0), max(width / 260, 1))
     return cv2.resize(small, (width, height)).astype(np.float32) / 255

@@ -1,6 +1,6 @@
 """One picture of a crowd: who stands where, what is seen, how it is annotated."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ MIN_VISIBLE_PAIR, MIN_VISIBLE, MIN_SEEN_JOINTS = 0.2, 0.12, 4
 _ATTEMPTS, _TRIES = 14, 40
 _CAMERA_DISTANCE = 6.0  # metres; sets how fast people shrink with depth
 
+_OUTLINES = cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+# the bones that show a joint, and how far behind the surface it may lie
 _NEAR_JOINT = {
     'shoulder': (('chest', 'upper_arm'), 0.085),
     'elbow': (('upper_arm', 'forearm'), 0.06),
@@ -33,10 +35,10 @@ _NEAR_JOINT = {
 class Layout:
     """People placed in one picture, in supersampled pixels."""
 
-    people: list[body.Person]
-    figures: list[render.Projected]
-    grounds: list[np.ndarray]
     camera: np.ndarray
+    people: list = field(default_factory=list)
+    figures: list[render.Projected] = field(default_factory=list)
+    grounds: list[np.ndarray] = field(default_factory=list)
 
 
 @dataclass
@@ -60,10 +62,10 @@ def box_ious(first, second):
     low = np.maximum(first[..., :2], second[..., :2])
     high = np.minimum(first[..., 2:], second[..., 2:])
     inter = np.prod(np.clip(high - low, 0, None), -1)
-    areas = [
+    one, two = (
         np.prod(np.clip(b[..., 2:] - b[..., :2], 0, None), -1) for b in (first, second)
-    ]
-    return inter / np.maximum(areas[0] + areas[1] - inter, 1e-9)
+    )
+    return inter / np.maximum(one + two - inter, 1e-9)
 
 
 def generate_image(seed, index, *, persons=(2, 3), overlap=(0.1, 0.8), size=(320, 240)):
@@ -132,17 +134,12 @@ def _arrange(rng, count, target, width, height, attempt):
         yaw = rng.normal(0, 45, 2)
 
     def person(k):
-        who = body.sample_person(
-            rng, pose[k % 2], None if yaw[k % 2] is None else yaw[k % 2]
-        )
+        who = body.sample_person(rng, pose[k % 2], yaw[k % 2])
         if team is not None:
-            skirt = team.bottom_cut in ('skirt', 'dress')
             body.wear_uniform(who.outfit, team)
-            if skirt:
-                who.outfit.bottom_cut, who.outfit.bottom_length = 'shorts', 0.7
         return who
 
-    layout = Layout([], [], [], camera)
+    layout = Layout(camera)
 
     def stand(who, figure, ground, depth):
         layout.people.append(who)
@@ -162,8 +159,7 @@ def _arrange(rng, count, target, width, height, attempt):
     if count > 1:
         stand(*_partner(rng, layout, person, target, scale, grapple))
         _centre(rng, layout, width)
-    yaw = (None, None)
-    pose = (None, None)
+    yaw = pose = (None, None)
     for k in range(2, count):
         stand(*_bystander(rng, layout, person, k, target, scale, width, height))
     return layout
@@ -226,7 +222,7 @@ def _centre(rng, layout, width):
 def _bystander(rng, layout, person, k, target, scale, width, height):
     """Someone whose box overlaps everybody's less than the pair's do."""
     limit = max(target - 0.06, 0) * 0.9
-    frame = np.array([0, 0, width, height], float)
+    frame = np.array([width, height], float)
     boxes = np.stack([f.bounds() for f in layout.figures])
     best, least = None, np.inf
     for attempt in range(_TRIES):
@@ -239,13 +235,10 @@ def _bystander(rng, layout, person, k, target, scale, width, height):
         half = min((bounds[2] - bounds[0]) * 0.45, width / 2)
         ground[0] = np.clip(ground[0], half, width - half)
         box = bounds + np.tile(ground, 2)
-        inside = np.concatenate(
-            [np.maximum(box[:2], 0), np.minimum(box[2:], frame[2:])]
-        )
-        cut = 1 - np.prod(np.clip(inside[2:] - inside[:2], 0, None)) / np.prod(
-            box[2:] - box[:2]
-        )
-        iou = box_ious(inside[None], np.clip(boxes, 0, np.tile(frame[2:], 2)))[0].max()
+        inside = np.concatenate([np.maximum(box[:2], 0), np.minimum(box[2:], frame)])
+        shown = np.prod(np.clip(inside[2:] - inside[:2], 0, None))
+        cut = 1 - shown / np.prod(box[2:] - box[:2])
+        iou = box_ious(inside[None], np.clip(boxes, 0, np.tile(frame, 2)))[0].max()
         fault = max(iou - limit, 0) + max(cut - 0.35, 0)
         if fault < least:
             least, best = fault, (who, figure, ground, depth)
@@ -328,10 +321,7 @@ def _joint_flags(layout, view, number):
 
 def _polygons(mask):
     """COCO polygons (pixels of the image) of a supersampled mask."""
-    contours, _ = cv2.findContours(
-        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    polygons = []
+    contours, polygons = cv2.findContours(mask.astype(np.uint8), *_OUTLINES)[0], []
     for contour in contours:
         if len(contour) < 6 * SUPERSAMPLING:
             continue  # a speck
@@ -365,10 +355,7 @@ def _annotate(rng, layout, view, size):
                 area=float(view.whole[number].sum()),
                 segmentation=polygons,
                 num_keypoints=int((flags > 0).sum()),
-                keypoints=[
-                    int(v) if i % 3 == 2 else float(v)
-                    for i, v in enumerate(keypoints.ravel())
-                ],
+                keypoints=[v for x, y, f in keypoints.tolist() for v in (x, y, int(f))],
                 max_iou=round(float(view.ious[number].max()), 4),
                 visible_fraction=round(float(view.visible[number]), 4),
             )
@@ -379,36 +366,23 @@ def _annotate(rng, layout, view, size):
 def _picture(rng, layout, view, size):
     """Shade the people over a background and photograph the scene."""
     width, height = size
-    elevation, azimuth = (
-        np.deg2rad(rng.uniform(20, 70)),
-        np.deg2rad(rng.uniform(-75, 75)),
-    )
-    sun = np.array(
-        [
-            np.cos(elevation) * np.sin(azimuth),
-            -np.sin(elevation),
-            -np.cos(elevation) * np.cos(azimuth),
-        ]
-    )
+    elevation = np.deg2rad(rng.uniform(20, 70))
+    azimuth = np.deg2rad(rng.uniform(-75, 75))
+    across, down = np.cos(elevation), -np.sin(elevation)
+    sun = np.array([across * np.sin(azimuth), down, -across * np.cos(azimuth)])
     light = dict(
         direction=sun,
         ambient=np.float32(rng.uniform(0.3, 0.6)),
         tint=(1 + rng.uniform(-0.06, 0.06, 3)).astype(np.float32),
     )
     feet = min(g[1] for g in layout.grounds) / SUPERSAMPLING
-    horizon = np.clip(
-        feet - rng.uniform(0.03, 0.22) * height, 0.25 * height, 0.92 * height
-    )
+    horizon = feet - rng.uniform(0.03, 0.22) * height
+    horizon = np.clip(horizon, 0.25 * height, 0.92 * height)
     scene = backdrop.background(rng, width, height, horizon)
-    tall, wide = view.part.shape
-    shadow = render.ground_shadow(
-        layout.figures, layout.grounds, layout.camera, sun, wide, tall
-    )
+    shadow = render.ground_shadow(layout, sun, *view.part.shape[::-1])
     shadow = cv2.resize(shadow, size, interpolation=cv2.INTER_AREA)
     scene = scene * (1 - rng.uniform(0.3, 0.6) * shadow[..., None])
-    colour = render.shade(
-        layout.people, layout.figures, view.depth, view.part, view.along, light
-    )
+    colour = render.shade(layout, view, light)
     colour = cv2.resize(colour, size, interpolation=cv2.INTER_AREA)
     cover = (view.part >= 0).astype(np.float32)
     cover = cv2.resize(cover, size, interpolation=cv2.INTER_AREA)[..., None]
