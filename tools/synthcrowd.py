@@ -11,16 +11,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 def numbers(kind, least, most, joint=None):
-    """Reads a number, or two of them with a letter in between, in order with a dash."""
-
+    """Reads a number; with a joint two of them, or one for both."""
     form = {None: 'a number', '-': 'LOW-HIGH', 'x': 'WIDTHxHEIGHT'}[joint]
 
     def parse(text):
         try:
-            values = [kind(part) for part in text.split(joint or '\n')]
+            values = [kind(part) for part in text.split(joint)]
         except ValueError:
             values = []
-        right = len(values) in {None: (1,), '-': (1, 2), 'x': (2,)}[joint]
+        right = 0 < len(values) <= (2 if joint else 1)
         right = right and all(least <= value <= most for value in values)
         if not right or joint == '-' and values != sorted(values):
             message = f'{text!r} is not {form} from {least} to {most}'
@@ -45,7 +44,7 @@ def parse_args():
         given = dict(default=kind(default)) if default else dict(required=True)
         parser.add_argument(name, type=kind, metavar=metavar, help=text, **given)
 
-    parser.add_argument('out', metavar='OUT', help='folder to write to')
+    parser.add_argument('out_dir', metavar='OUT', help='folder to write to')
     add('--images', numbers(int, 1, 1000000), None, 'N', 'number of pictures')
     add('--seed', numbers(int, 0, 2**32 - 1), '0', 'S', 'of all randomness')
     people = numbers(int, 1, 8, '-')
@@ -66,25 +65,20 @@ def main():
     from synthcrowd import generate  # after the arguments: --help needs no OpenCV
 
     try:
-        options = vars(args).copy()
-        result = generate(options.pop('out'), **options)
+        result = generate(**vars(args))
     except OSError as error:
-        reason = error.strerror or str(error)
-        sys.exit(f'cannot write to {args.out}: {reason}')
+        sys.exit(f'cannot write to {args.out_dir}: {error.strerror or error}')
     except BrokenProcessPool:
         sys.exit('a worker process died (out of memory?); try fewer --workers')
     except KeyboardInterrupt:
         print('\ninterrupted; run the same command to start over', file=sys.stderr)
         sys.exit(130)
     if result['reused']:
-        print(f'{args.out} already holds this set; nothing to do', file=sys.stderr)
+        print(f'{args.out_dir} already holds this set; nothing to do', file=sys.stderr)
     if result['missed']:
-        print(
-            f'{result["missed"]} of {args.images} images missed the asked overlap '
-            '{:g}-{:g}'.format(*args.overlap),
-            file=sys.stderr,
-        )
-    print(os.path.join(args.out, 'annotations.json'))
+        missed = f'{result["missed"]} of {args.images} images missed the asked overlap'
+        print(missed, '{:g}-{:g}'.format(*args.overlap), file=sys.stderr)
+    print(os.path.join(args.out_dir, 'annotations.json'))
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 """Synthetic crowds: pictures of overlapping mannequins with exact annotations.
 
-Needs numpy and OpenCV only. ``python tools/synthcrowd.py`` is the command for it; with
-``tools`` in ``sys.path`` it is imported as ``synthcrowd``.
+Needs numpy, OpenCV and tqdm only. ``python tools/synthcrowd.py`` is the command for it;
+with ``tools`` in ``sys.path`` it is imported as ``synthcrowd``.
 """
 
 from .dataset import generate

@@ -4,14 +4,15 @@ import contextlib
 import json
 import multiprocessing
 import os
-import re
 import signal
-import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from . import body, scene
 
@@ -24,7 +25,6 @@ SKELETON = [
     [6, 8], [7, 9], [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5],
     [4, 6], [5, 7],
 ]  # fmt: skip
-# Renamed into place last: a set is complete when the annotations are there.
 _TABLES = ('detections.json', 'one_box_per_pair.json', 'annotations.json')
 _MARKER = '.synthcrowd-incomplete'
 
@@ -67,15 +67,17 @@ def _detection(corners, score, size):
     return dict(bbox=bbox, score=round(score, 4))
 
 
-def _corners(bboxes):
-    boxes = np.array(bboxes, float).reshape(-1, 4)
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+def _ious(entries):
+    """IoU ``(N, N)`` of the boxes of annotations or detections."""
+    boxes = np.array([entry['bbox'] for entry in entries], float).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return scene.box_ious(boxes, boxes)
 
 
 def suppress(detections, iou=NMS_IOU):
     """Greedy box NMS: best score first, boxes over ``iou`` with a kept one go."""
     detections = sorted(detections, key=lambda d: -d['score'])
-    ious = scene.box_ious(*[_corners([d['bbox'] for d in detections])] * 2)
+    ious = _ious(detections)
     kept = []
     for i in range(len(detections)):
         if all(ious[i, j] <= iou for j in kept):
@@ -89,7 +91,7 @@ def front_boxes(annotations, iou=GROUP_IOU):
     A group is connected by box IoU of at least ``iou``. Every other person of the
     group can be found only from that box.
     """
-    ious = scene.box_ious(*[_corners([a['bbox'] for a in annotations])] * 2)
+    ious = _ious(annotations)
     group = list(range(len(annotations)))
     for i in range(len(group)):
         for j in range(i):
@@ -103,59 +105,36 @@ def front_boxes(annotations, iou=GROUP_IOU):
     return kept
 
 
-def _write(path, data):
-    """Write bytes so that ``path`` never holds half of them."""
-    part = f'{path}.part'
-    with open(part, 'wb') as stream:
-        stream.write(data)
-    os.replace(part, path)
-
-
-def _make(job):
+def _make(index, folder, seed, persons, overlap, size, detector_nms):
     """Draw and write one picture (in a worker process)."""
-    folder, seed, index, persons, overlap, size, detector_nms = job
     image, annotations, crowding = scene.generate_image(
         seed, index, persons=persons, overlap=overlap, size=size
     )
-    quality = 80 + (index * 7 + seed) % 16
+    name, quality = f'{index:06d}.jpg', 80 + (index * 7 + seed) % 16
     _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    name = f'{index:06d}.jpg'
-    _write(os.path.join(folder, name), data.tobytes())
+    (folder / name).write_bytes(data)
     rng = np.random.default_rng([seed, index, 1])
     found = suppress(simulate_detector(rng, annotations, size), detector_nms)
-    entry = dict(
-        id=index,
-        file_name=name,
-        width=size[0],
-        height=size[1],
-        crowdIndex=round(crowding, 4),
-    )
+    entry = dict(id=index, file_name=name, width=size[0], height=size[1])
+    entry['crowdIndex'] = round(crowding, 4)
     return entry, annotations, found, front_boxes(annotations)
 
 
 def _start_worker():
-    end_with_parent()
-    cv2.setNumThreads(1)
-
-
-def end_with_parent():
-    """End this worker when its parent is killed; it would wait for work for ever."""
+    """End with a parent that is killed; it would wait for work for ever."""
 
     def wait():
         multiprocessing.parent_process().join()
         os._exit(1)
 
+    cv2.setNumThreads(1)
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _results(jobs, workers):
+def _results(make, images, workers):
+    """What ``make`` returns of each picture, in order."""
     if workers <= 1:
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        try:
-            yield from map(_make, jobs)
-        finally:
-            cv2.setNumThreads(threads)
+        yield from map(make, range(images))
         return
     context = multiprocessing.get_context('spawn')
     # Unlike multiprocessing.Pool it raises, and does not hang, when a worker dies.
@@ -164,7 +143,7 @@ def _results(jobs, workers):
         # workers are born without Ctrl-C; it waits for the parent, which reports it
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            results = pool.map(_make, jobs, chunksize=4)
+            results = pool.map(make, range(images), chunksize=4)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         yield from results
@@ -172,56 +151,36 @@ def _results(jobs, workers):
         pool.shutdown(cancel_futures=True)
 
 
-def _progress(results, total):
-    """Pass ``results`` on and draw a bar on stderr, on terminals and in logs."""
-    live, shown = sys.stderr.isatty(), -1
-    for done, result in enumerate(results, 1):
-        yield result
-        percent = 100 * done // total
-        if percent != shown and (live or percent // 10 != shown // 10):
-            shown = percent
-            bar = ('#' * (percent // 4)).ljust(25, '.')
-            line = f'[{bar}] {done}/{total} images'
-            print(line, end='\r' if live and done < total else '\n', file=sys.stderr)
-
-
 def _read_info(path):
     """The ``info`` of our own file at ``path``, or None."""
     try:
-        with open(path, encoding='utf-8') as stream:
-            info = json.load(stream)['info']
+        info = json.loads(path.read_text())['info']
         return info if info['description'] == DESCRIPTION else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _is_complete(out_dir, images):
-    """Whether every file of a set is there (unfinished ones have other names)."""
-    names = [f'images/{i:06d}.jpg' for i in range(images)] + list(_TABLES)
-    return all(os.path.isfile(os.path.join(out_dir, n)) for n in names)
-
-
-def _clear(out_dir, folder):
-    """Remove what an earlier run of ours left; refuse to touch anything else.
+def _is_there(out, info):
+    """Whether the same set is there as a whole; if not, make room for it.
 
     Raises:
-        FileExistsError: If files of the same names are not ours.
+        FileExistsError: If files of our names are not ours; they are left alone.
     """
-    marker = os.path.join(out_dir, _MARKER)
-    tables = [os.path.join(out_dir, name) for name in _TABLES]
-    pictures = [
-        os.path.join(folder, name)
-        for name in sorted(os.listdir(folder))
-        if re.fullmatch(r'[0-9]{6,}\.jpg(\.part)?', name)
-    ]
-    present = [p for p in tables[::-1] + pictures if os.path.lexists(p)]
-    ours = _read_info(tables[-1]) or _read_info(marker)
-    if present and not ours:
+    marker, tables = out / _MARKER, [out / name for name in _TABLES]
+    names = [f'images/{i:06d}.jpg' for i in range(info['images'])]
+    there = _read_info(tables[-1])
+    if there == info and not marker.exists():
+        if all((out / name).is_file() for name in (*names, *_TABLES)):
+            return True
+    old = [*filter(Path.exists, tables), *out.glob(f'images/{"[0-9]" * 6}.jpg')]
+    if old and not (there or _read_info(marker)):
         raise FileExistsError(
-            f'{present[0]} exists and was not made by this generator; '
-            'give another folder'
+            f'{old[0]} exists and was not made by this generator; give another folder'
         )
-    return present
+    marker.write_text(json.dumps(dict(info=info)))
+    for path in old:
+        path.unlink()
+    return False
 
 
 def generate(
@@ -262,9 +221,7 @@ def generate(
         OSError: If ``out_dir`` cannot be written or holds other files of our names.
         concurrent.futures.process.BrokenProcessPool: If a worker process died.
     """
-    images, seed = int(images), int(seed)
-    persons, size = tuple(map(int, persons)), tuple(map(int, size))
-    overlap, detector_nms = tuple(map(float, overlap)), float(detector_nms)
+    out, overlap = Path(out_dir), tuple(map(float, overlap))
     info = dict(
         description=DESCRIPTION,
         version=VERSION,
@@ -273,59 +230,33 @@ def generate(
         persons=list(persons),
         overlap=list(overlap),
         size=list(size),
-        detector_nms_iou=detector_nms,
+        detector_nms_iou=float(detector_nms),
         group_iou=GROUP_IOU,
     )
-    folder = os.path.join(out_dir, 'images')
-    if os.path.islink(folder):
-        raise FileExistsError(f'{folder} is a link; give another folder')
-    os.makedirs(folder, exist_ok=True)
-    marker, final = (os.path.join(out_dir, n) for n in (_MARKER, _TABLES[-1]))
-    if (
-        _read_info(final) == info
-        and not os.path.exists(marker)
-        and _is_complete(out_dir, images)
-    ):
-        with open(final, encoding='utf-8') as stream:
-            return dict(reused=True, missed=_count_missed(json.load(stream), overlap))
-    stale = _clear(out_dir, folder)
-    _write(marker, json.dumps(dict(info=info)).encode())
-    for path in stale:
-        os.remove(path)
-
-    jobs = [
-        (folder, seed, i, persons, overlap, size, detector_nms) for i in range(images)
-    ]
-    results = _results(jobs, min(workers, images))
-    coco = dict(info=info, images=[], annotations=[], categories=[_category()])
+    (out / 'images').mkdir(parents=True, exist_ok=True)
+    if _is_there(out, info):
+        coco = json.loads((out / _TABLES[-1]).read_text())
+        return dict(reused=True, missed=_count_missed(coco, overlap))
+    of_set = dict(seed=seed, persons=persons, overlap=overlap, size=size)
+    make = partial(_make, folder=out / 'images', detector_nms=detector_nms, **of_set)
+    category = dict(id=1, name='person', supercategory='person')
+    category.update(keypoints=list(body.KEYPOINTS), skeleton=SKELETON)
+    coco = dict(info=info, images=[], annotations=[], categories=[category])
     detections, fronts = [], []
-    with contextlib.closing(results):
-        for entry, annotations, found, front in (
-            _progress(results, images) if progress else results
-        ):
+    with contextlib.closing(_results(make, images, min(workers, images))) as results:
+        bar = tqdm(results, 'images', images, unit='image', disable=not progress)
+        for entry, annotations, found, front in bar:
             coco['images'].append(entry)
             link = dict(image_id=entry['id'], category_id=1)
             for annotation in annotations:
-                number = len(coco['annotations']) + 1
-                coco['annotations'].append(
-                    dict(id=number, image_id=entry['id'], **annotation)
-                )
+                ids = dict(id=len(coco['annotations']) + 1, image_id=entry['id'])
+                coco['annotations'].append(dict(ids, **annotation))
             detections += [dict(link, **d) for d in found]
             fronts += [dict(link, **d) for d in front]
     for name, table in zip(_TABLES, (detections, fronts, coco)):
-        _write(os.path.join(out_dir, name), (json.dumps(table) + '\n').encode())
-    os.remove(marker)
+        (out / name).write_text(json.dumps(table) + '\n')
+    (out / _MARKER).unlink()  # a set is whole without it
     return dict(reused=False, missed=_count_missed(coco, overlap))
-
-
-def _category():
-    return dict(
-        id=1,
-        name='person',
-        supercategory='person',
-        keypoints=list(body.KEYPOINTS),
-        skeleton=SKELETON,
-    )
 
 
 def _count_missed(coco, overlap):
