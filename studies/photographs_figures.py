@@ -13,9 +13,9 @@ from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
 from mipnet_mmpose import estimate_poses
-from mipnet_mmpose.evaluation import oks
 from mipnet_mmpose.evaluation.boxes import annotated_boxes, box_iou, box_nms
 from mipnet_mmpose.evaluation.merge_poses import MERGE_DEFAULTS, merge_poses
+from mipnet_mmpose.evaluation.oks import COCO_SIGMAS, oks
 from mipnet_mmpose.models.heads.presence import MARGIN, pose_evidence
 
 FOUND = 0.5  # least OKS
@@ -76,7 +76,8 @@ def merged(poses):
 def alike(poses, ann):
     """OKS of poses (P, K, 2) with an annotated person, (P,)."""
     truth = np.reshape(ann['keypoints'], (-1, 3))
-    return oks(poses, truth[:, :2], ann['area'], labelled=truth[:, 2] > 0)
+    seen = truth[:, 2] > 0
+    return oks(poses.compress(seen, 1), truth[seen, :2], ann['area'], COCO_SIGMAS[seen])
 
 
 def found(poses, people):

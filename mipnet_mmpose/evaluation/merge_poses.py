@@ -153,17 +153,8 @@ def merge_sigmas(
 
     Returns:
         np.ndarray: (K, ).
-
-    Raises:
-        ValueError: where there are some, but not one for each keypoint.
     """
-    num = dataset_meta['num_keypoints']
     sigmas = np.asarray(dataset_meta.get('sigmas', ()), dtype=np.float32)
     if not sigmas.size:
-        sigmas = np.full(num, UNKNOWN_SIGMA, np.float32)
-    if len(sigmas) != num:
-        raise ValueError(
-            f'metainfo.sigmas has {len(sigmas)} numbers for {num} keypoints: give one '
-            'for each, or an empty list'
-        )
+        sigmas = np.full(dataset_meta['num_keypoints'], UNKNOWN_SIGMA, np.float32)
     return sigmas if indices is None else sigmas[indices]

@@ -22,7 +22,6 @@ def oks(
     person: np.ndarray,
     area: Union[float, np.ndarray],
     sigmas: Optional[np.ndarray] = None,
-    labelled: Optional[np.ndarray] = None,
 ) -> np.ndarray:
     """Object keypoint similarity of poses with a person (COCO, Sec. 1.3).
 
@@ -34,8 +33,6 @@ def oks(
         area (float | np.ndarray): in square pixels, one or one for each pose.
         sigmas (np.ndarray, optional): per-keypoint constants, (K, ). COCO's
             by default.
-        labelled (np.ndarray, optional): which keypoints count, bool (K, ). All by
-            default.
 
     Returns:
         np.ndarray: in [0, 1], (...). Bit for bit what COCOeval computes.
@@ -44,9 +41,6 @@ def oks(
     offset = poses - person
     square = offset[..., 0] ** 2 + offset[..., 1] ** 2
     error = square / variances / (np.asarray(area) + np.spacing(1))[..., None] / 2
-    if labelled is not None:
-        # numpy adds in another order where the values do not lie side by side
-        error = np.ascontiguousarray(error[..., labelled])
     return np.exp(-error).sum(axis=-1) / error.shape[-1]
 
 

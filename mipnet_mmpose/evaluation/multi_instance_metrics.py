@@ -1,18 +1,26 @@
+"""MMPose's metrics of COCO's kind, for N poses per box."""
+
 import logging
-import warnings
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Optional
 
 import numpy as np
 from mmengine.logging import print_log
 from mmpose.evaluation.functional import transform_pred
-from mmpose.evaluation.metrics import CocoMetric
+from mmpose.evaluation.metrics import (
+    CocoMetric,
+    CocoWholeBodyMetric,
+    PoseTrack18Metric,
+)
+from mmpose.registry import METRICS
 
 from .ground_truth import check_ground_truth
 from .merge_poses import MERGE_DEFAULTS, merge_poses, merge_sigmas
 
 MERGED = ('keypoints', 'keypoint_scores', 'bbox_scores', 'lambdas', 'areas', 'presence')
+OF_POSES = (*MERGED, 'bbox', 'category_id')  # fields with a row for each pose
 NOBODY = dict(img_id=None, keypoints=())
 
 
@@ -34,7 +42,7 @@ class MergedPoses:
             keys such as ``coco/lambda0/AP``. Defaults to True.
 
     Raises:
-        ValueError: where two annotations have the same id.
+        ValueError: where two annotations of ``ann_file`` have the same id.
     """
 
     max_people: Optional[int] = 20  # of an image, whom COCO's evaluation looks at
@@ -55,15 +63,6 @@ class MergedPoses:
         self.settings = {name: getattr(self, name) for name in MERGE_DEFAULTS}
         self.score_mode, self.nms_mode = 'bbox', 'none'
         self.converter, self.pred_converter = self.pred_converter, None
-
-    @property
-    def dataset_meta(self) -> Optional[dict]:
-        """dict: of the dataset; where it is set the annotations are looked at."""
-        return self._dataset_meta
-
-    @dataset_meta.setter
-    def dataset_meta(self, dataset_meta: dict) -> None:
-        CocoMetric.dataset_meta.fset(self, dataset_meta)
         if self.coco is not None and self.max_people and not self.format_only:
             check_ground_truth(self.coco, self.use_area)
 
@@ -79,10 +78,8 @@ class MergedPoses:
             pred['lambdas'] = poses.get('lambdas', np.zeros(num, np.float32))
             if 'presence' in poses:
                 pred['presence'] = poses['presence']
-            areas = pred.get('areas')  # of the box
-            if areas is None:
-                areas = np.ptp(pred['keypoints'][..., :2], axis=1).prod(axis=1)
-            pred['areas'] = np.broadcast_to(areas, num)
+            for key in ('areas', 'category_id'):  # of the box
+                pred[key] = np.broadcast_to(pred[key], num)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate the people of all images, and each λ alone with ``per_lambda``.
@@ -95,56 +92,9 @@ class MergedPoses:
         """
         # padding of several processes repeats boxes
         boxes = {(pred['img_id'], pred['id']): (pred, gt) for pred, gt in results}
-        images = defaultdict(list)
-        for key in sorted(boxes):
-            images[key[0]] += _one_by_one(boxes[key][0])
-        truths = [(NOBODY, gt) for _, gt in boxes.values()] or [(NOBODY, {})]
-        people, scores = self._people(images.values())
-        self._warn(people, scores)
-        metrics = super().compute_metrics(truths + people)
-        self.gt_converter = None  # the annotations are converted now
-        lambdas = sorted({value for pred, _ in results for value in pred['lambdas']})
-        if not self.per_lambda or self.format_only or len(lambdas) == 1:
-            return metrics
-        prefix, self.outfile_prefix = self.outfile_prefix, None
-        for value in lambdas:
-            print_log(f'Evaluating lambda = {value:g} alone...', 'current')
-            people, _ = self._people(
-                [pose for pose in poses if pose['lambdas'][0] == value]
-                for poses in images.values()
-            )
-            for key, found in super().compute_metrics(truths + people).items():
-                metrics[f'lambda{value:g}/{key}'] = found
-        self.outfile_prefix = prefix
-        return metrics
-
-    def _people(self, images: Iterable[list[dict]]) -> tuple[list, np.ndarray]:
-        """A result as of the stock metric for each person; the scores of all poses."""
-        people: list = []
-        all_scores = [np.zeros(0)]
-        sigmas = merge_sigmas(self.dataset_meta)
-        for poses in filter(None, images):
-            rows = {
-                key: np.concatenate([pose[key] for pose in poses])
-                for key in MERGED
-                if key in poses[0]
-            }
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')  # _warn counts those of all images
-                kept, scores = merge_poses(**rows, sigmas=sigmas, **self.settings)
-            all_scores.append(scores)
-            for i in kept:
-                scored = dict(id=len(people), bbox_scores=scores[i : i + 1])
-                gt = dict(img_id=poses[i]['img_id'], raw_ann_info=[])
-                people.append((dict(poses[i], **scored), gt))
-        return people, np.concatenate(all_scores)
-
-    def _warn(self, people: list, scores: np.ndarray) -> None:
-        """Say once how many poses do not count, and why."""
-        lost = np.isnan(scores).sum()
-        if lost:
-            text = f'{lost} of {len(scores)} poses are not finite and are left out'
-            print_log(text, 'current', logging.WARNING)
+        results = [boxes[key] for key in sorted(boxes)]
+        truths = [(NOBODY, gt) for _, gt in results]
+        people = self._people([pred for pred, _ in results])
         counts = Counter(person['img_id'] for person, _ in people)
         limit = self.max_people or len(people)
         beyond = [num - limit for num in counts.values() if num > limit]
@@ -155,14 +105,71 @@ class MergedPoses:
                 'not count'
             )
             print_log(text, 'current', logging.WARNING)
+        metrics = super().compute_metrics(truths + people)
+        self.gt_converter = None  # the annotations are converted now
+        lambdas = sorted({value for pred, _ in results for value in pred['lambdas']})
+        if not self.per_lambda or self.format_only or len(lambdas) == 1:
+            return metrics
+        prefix, self.outfile_prefix = self.outfile_prefix, None
+        for value in lambdas:
+            print_log(f'Evaluating lambda = {value:g} alone...', 'current')
+            alone = [_choose(pred, pred['lambdas'] == value) for pred, _ in results]
+            found = super().compute_metrics(truths + self._people(alone))
+            metrics.update((f'lambda{value:g}/{key}', found[key]) for key in found)
+        self.outfile_prefix = prefix
+        return metrics
+
+    def _people(self, preds: list[dict]) -> list[tuple[dict, dict]]:
+        """A result as of the stock metric for each person of all images."""
+        people: list = []
+        sigmas = merge_sigmas(self.dataset_meta)
+        for _, group in groupby(preds, key=lambda pred: pred['img_id']):
+            boxes = list(group)
+            poses = dict(boxes[0])
+            for key in set(OF_POSES) & set(poses):
+                poses[key] = np.concatenate([box[key] for box in boxes])
+            rows = {key: poses[key] for key in MERGED if key in poses}
+            kept, scores = merge_poses(**rows, sigmas=sigmas, **self.settings)
+            poses['bbox_scores'] = scores
+            for i in kept:
+                person = _choose(poses, [i])
+                person.update(id=len(people), category_id=poses['category_id'][i])
+                people.append((person, dict(img_id=poses['img_id'], raw_ann_info=[])))
+        return people
 
 
-def _one_by_one(pred: dict) -> list[dict]:
-    """The poses of a box as a prediction each."""
-    return [
-        {
-            key: value[i : i + 1] if key in (*MERGED, 'bbox') else value
-            for key, value in pred.items()
-        }
-        for i in range(len(pred['lambdas']))
-    ]
+def _choose(pred: dict, rows: Any) -> dict:
+    """A prediction with some of its poses."""
+    return {k: v[rows] if k in OF_POSES else v for k, v in pred.items()}
+
+
+@METRICS.register_module()
+class MultiInstanceCocoMetric(MergedPoses, CocoMetric):
+    """``CocoMetric`` for N poses per box.
+
+    The stock metric would drop those that share a box. Here all of them compete, as in
+    the authors' code. Arguments are those of ``CocoMetric`` and :class:`MergedPoses`.
+
+    Example::
+
+        val_evaluator = dict(
+            type='MultiInstanceCocoMetric', ann_file='val.json', per_lambda=True
+        )
+    """
+
+
+@METRICS.register_module()
+class MultiInstanceCocoWholeBodyMetric(MergedPoses, CocoWholeBodyMetric):
+    """``CocoWholeBodyMetric`` for N poses per box, see ``MultiInstanceCocoMetric``."""
+
+
+@METRICS.register_module()
+class MultiInstancePoseTrack18Metric(MergedPoses, PoseTrack18Metric):
+    """``PoseTrack18Metric`` for N poses per box, see ``MultiInstanceCocoMetric``.
+
+    Raises:
+        ImportError: where ``poseval``, which the stock metric evaluates with, is
+            not installed.
+    """
+
+    max_people = None  # poseval looks at all
