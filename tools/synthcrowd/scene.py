@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from . import backdrop, body, render
-from .crowding import crowd_index
 
 SUPERSAMPLING = 2
 TOLERANCE = 0.02
@@ -50,7 +49,6 @@ class View:
     along: np.ndarray
     owner: np.ndarray
     whole: list[np.ndarray]
-    seen: list[np.ndarray]
     boxes: np.ndarray
     visible: np.ndarray
     ious: np.ndarray
@@ -253,32 +251,32 @@ def _observe(layout, width, height):
     part = np.full((height, width), -1, np.int16)
     along = np.zeros((height, width), np.float32)
     owner = np.full((height, width), -1, np.int8)
-    offset, windows = 0, []
+    size = (width // SUPERSAMPLING, height // SUPERSAMPLING)
+
+    def shrink(mask):
+        pixels = 255 * mask.astype(np.uint8)
+        return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) >= 128
+
+    offset, whole = 0, []
     for number, figure in enumerate(layout.figures):
         (x0, y0, x1, y1), z, p, t = render.rasterize(figure, width, height)
         here = np.s_[y0:y1, x0:x1]
-        windows.append((here, p >= 0))
         front = z < depth[here]
         np.copyto(depth[here], z, where=front)
         np.copyto(along[here], t, where=front)
         np.copyto(part[here], p + np.int16(offset), where=front)
         owner[here][front] = number
         offset += len(figure.bone)
-    size = (width // SUPERSAMPLING, height // SUPERSAMPLING)
-    whole, seen, boxes = [], [], []
-    for number, (here, silhouette) in enumerate(windows):
-        mask = np.zeros((height, width), np.uint8)
-        mask[here] = 255 * silhouette
-        whole.append(cv2.resize(mask, size, interpolation=cv2.INTER_AREA) >= 128)
-        mask = (owner == number).astype(np.uint8) * 255
-        seen.append(cv2.resize(mask, size, interpolation=cv2.INTER_AREA) >= 128)
-        xs, ys = np.flatnonzero(whole[-1].any(0)), np.flatnonzero(whole[-1].any(1))
-        boxes.append([xs[0], ys[0], xs[-1] + 1, ys[-1] + 1] if len(xs) else [0] * 4)
-    boxes = np.array(boxes, float)
+        mask = np.zeros((height, width), bool)
+        mask[here] = p >= 0
+        whole.append(shrink(mask))
+    seen = [shrink(owner == number) for number in range(len(whole))]
+    boxes = np.array([cv2.boundingRect(w.astype(np.uint8)) for w in whole], float)
+    boxes[:, 2:] += boxes[:, :2]
     visible = np.array([s.sum() / max(w.sum(), 1) for s, w in zip(seen, whole)])
     ious = box_ious(boxes, boxes)
     np.fill_diagonal(ious, 0)
-    return View(depth, part, along, owner, whole, seen, boxes, visible, ious)
+    return View(depth, part, along, owner, whole, boxes, visible, ious)
 
 
 def _fault(layout, view, target, overlap):
@@ -361,6 +359,27 @@ def _annotate(rng, layout, view, size):
             )
         )
     return annotations
+
+
+def crowd_index(annotations):
+    """CrowdPose's measure of crowding (Li et al., CVPR 2019, Sec. 4).
+
+    The mean over the persons with labelled joints of the number of other people's
+    joints in the person's box over the number of its own joints, at most 1.
+    """
+    ratios = []
+    rows = (np.reshape(a['keypoints'], (-1, 3)) for a in annotations)
+    joints = [row[row[:, 2] > 0, :2] for row in rows]  # labelled
+    for number, annotation in enumerate(annotations):
+        x, y, w, h = annotation['bbox']
+        inside = [
+            int(((xy >= (x, y)) & (xy <= (x + w, y + h))).all(axis=1).sum())
+            for xy in joints
+        ]
+        if len(joints[number]):
+            others = sum(inside) - inside[number]
+            ratios.append(others / len(joints[number]))
+    return float(min(np.mean(ratios), 1.0)) if ratios else 0.0
 
 
 def _picture(rng, layout, view, size):
