@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from photographs_figures import PAIR, TestSet, both_found, shown
 
-from mipnet_mmpose import load_model
+from mipnet_mmpose import estimate_poses, load_model
+from mipnet_mmpose.evaluation.merge_poses import merge_settings
 from mipnet_mmpose.visualization import draw_poses
 
 CELL = 320  # pixels
@@ -57,7 +58,9 @@ def main():
         if not len(pairs) or min(map(len, cells.values())) == 3:
             continue
         own, other = pairs[0]
-        poses = shown(tests.part(i).poses(model)[0], own)
+        boxes = tests.boxes[i : i + 1]
+        (poses,) = estimate_poses(model, tests.paths[i], boxes, nms_mode='none')
+        poses = shown(poses, own, merge_settings(model.cfg))
         pair = people[own], people[other]
         row = cells[both_found(poses, pair)]
         if len(row) < 3:

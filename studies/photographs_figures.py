@@ -1,7 +1,6 @@
 """What the study on photographs measures of a network."""
 
 import contextlib
-import copy
 import io
 import json
 
@@ -14,7 +13,7 @@ from xtcocotools.cocoeval import COCOeval
 
 from mipnet_mmpose import estimate_poses
 from mipnet_mmpose.evaluation.boxes import annotated_boxes, box_iou, box_nms
-from mipnet_mmpose.evaluation.merge_poses import MERGE_DEFAULTS, merge_poses
+from mipnet_mmpose.evaluation.merge_poses import merge_poses, merge_settings
 from mipnet_mmpose.evaluation.oks import COCO_SIGMAS, oks
 from mipnet_mmpose.models.heads.presence import MARGIN, pose_evidence
 
@@ -47,21 +46,14 @@ class TestSet:
         self.boxes = [annotated_boxes(anns) for anns in self.people]
         self.ious = [box_iou(boxes, boxes) - np.eye(len(boxes)) for boxes in self.boxes]
 
-    def part(self, i):
-        """The i-th photograph alone."""
-        part = copy.copy(self)
-        for name in ('ids', 'paths', 'people', 'boxes', 'ious'):
-            setattr(part, name, [getattr(self, name)[i]])
-        return part
-
     def poses(self, model, boxes=None):
         """All poses of all boxes of each image, boxes as annotated by default."""
         boxes = self.boxes if boxes is None else boxes
         return estimate_poses(model, self.paths, boxes, nms_mode='none')
 
 
-def merged(poses):
-    """The people of an image at the shipped defaults: places of the poses, scores."""
+def merged(poses, merge):
+    """The people of an image by a config's settings: places of the poses, scores."""
     extent = poses['bboxes'][:, 2:] - poses['bboxes'][:, :2]
     return merge_poses(
         poses['keypoints'],
@@ -70,6 +62,7 @@ def merged(poses):
         poses['lambdas'],
         (extent * MARGIN).prod(axis=1),
         presence=poses.get('presence'),
+        **merge,
     )
 
 
@@ -80,9 +73,9 @@ def alike(poses, ann):
     return oks(poses.compress(seen, 1), truth[seen, :2], ann['area'], COCO_SIGMAS[seen])
 
 
-def found(poses, people):
+def found(poses, people, merge):
     """Which annotated persons the merged people find, each of them one at most."""
-    kept, _ = merged(poses)
+    kept, _ = merged(poses, merge)
     similar = np.array([alike(poses['keypoints'][kept], ann) for ann in people])
     taken = np.zeros(len(people), bool)
     for column in similar.T:  # best score first
@@ -92,11 +85,12 @@ def found(poses, people):
     return taken
 
 
-def average_precision(tests, poses):
+def average_precision(tests, poses, merge):
     """COCO's AP of the merged people."""
     results = []
     for image_id, each in zip(tests.ids, poses):
-        for i, score in zip(merged(each)[0], merged(each)[1][merged(each)[0]]):
+        kept, scores = merged(each, merge)
+        for i, score in zip(kept, scores[kept]):
             row = np.column_stack([each['keypoints'][i], each['keypoint_scores'][i]])
             results.append(
                 dict(
@@ -115,19 +109,19 @@ def average_precision(tests, poses):
     return float(evaluation.stats[0])
 
 
-def found_by_one_box(tests, poses):
+def found_by_one_box(tests, poses, merge):
     """Of the boxes of real pairs: which find both people by two poses."""
     return [
-        both_found(shown(each, own), (people[own], people[other]))
+        both_found(shown(each, own, merge), (people[own], people[other]))
         for people, ious, each in zip(tests.people, tests.ious, poses)
         for own, other in np.argwhere(ious > PAIR)
     ]
 
 
-def shown(poses, box):
+def shown(poses, box, merge):
     """The poses of one box that pass the threshold of presence."""
     presence = poses.get('presence', np.ones(len(poses['lambdas'])))
-    chosen = presence >= MERGE_DEFAULTS['presence_thr']
+    chosen = presence >= merge['presence_thr']
     chosen &= poses['box_indices'] == box
     return {key: rows[chosen] for key, rows in poses.items()}
 
@@ -148,18 +142,23 @@ def figures(args, cfg, checkpoint, name):
     images = args.data / 'images'
     tests = TestSet(args.out / f'{name}.json', images, args.limit)
     poses = tests.poses(model)
-    taken = [found(each, people) for each, people in zip(poses, tests.people)]
+    merge = merge_settings(cfg)
+
+    def taken_of(people, poses):
+        return [found(*each, merge) for each in zip(poses, people)]
+
+    taken = taken_of(tests.people, poses)
     crowded = [i for i, ious in enumerate(tests.ious) if (ious > CROWDED).any()]
     lone = [i for i, people in enumerate(tests.people) if len(people) == 1]
     pairs = [(ious > PAIR).any(axis=1) for ious in tests.ious]
     result = dict(
         persons=sum(map(len, taken)),
-        AP=average_precision(tests, poses),
+        AP=average_precision(tests, poses, merge),
         crowded_AR50=share([taken[i] for i in crowded]),
         crowded_images=len(crowded),
-        both=share([found_by_one_box(tests, poses)]),
+        both=share([found_by_one_box(tests, poses, merge)]),
         pair_boxes=int(sum((ious > PAIR).sum() for ious in tests.ious)),
-        lone_twice=share([[len(merged(poses[i])[0]) > 1 for i in lone]]),
+        lone_twice=share([[len(merged(poses[i], merge)[0]) > 1 for i in lone]]),
         lone=len(lone),
         pair_people=share([t[p] for t, p in zip(taken, pairs)]),
     )
@@ -167,15 +166,13 @@ def figures(args, cfg, checkpoint, name):
     for threshold in BOX_NMS:
         boxes = [b[box_nms(b[:, :4], b[:, 4], threshold)] for b in detected]
         seen = tests.poses(model, boxes)
-        taken = [found(each, people) for each, people in zip(seen, tests.people)]
-        people = share([t[p] for t, p in zip(taken, pairs)])
-        result[f'detected_{threshold}'] = people
-        result[f'detected_AP_{threshold}'] = average_precision(tests, seen)
+        taken = taken_of(tests.people, seen)
+        result[f'detected_{threshold}'] = share([t[p] for t, p in zip(taken, pairs)])
     folder = args.out / f'{name}_pairs'
     pasted = TestSet(folder / 'annotations.json', folder / 'images')
     front = [boxes[[in_front(p)]] for p, boxes in zip(pasted.people, pasted.boxes)]
     seen = pasted.poses(model, front)
-    taken = [found(each, people) for each, people in zip(seen, pasted.people)]
+    taken = taken_of(pasted.people, seen)
     return dict(result, front_AR50=share(taken), pasted=len(front))
 
 
@@ -243,7 +240,7 @@ def weight_evidence(args, cfg, checkpoint):
     )
     poses = zip(tests.poses(model), tests.people)
     logits = np.array([evidence_of(each, people)[0] for each, people in poses]) @ fitted
-    threshold = MERGE_DEFAULTS['presence_thr']
+    threshold = merge_settings(cfg)['presence_thr']
     fitted[-1] += np.log(threshold / (1 - threshold))
     fitted[-1] -= np.quantile(logits, 1 - LONE_TWICE)
     model.head.presence.evidence.copy_(torch.from_numpy(fitted))
