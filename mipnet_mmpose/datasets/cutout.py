@@ -1,6 +1,6 @@
 """A person cut out of one image, to be pasted into another."""
 
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 import cv2
 import numpy as np
@@ -16,25 +16,14 @@ OF_PERSON += ('area', 'category_id', 'iscrowd', 'segmentation', 'id')
 # visible ones lie further, and of the hidden ones, which nothing hides any more, 77 %
 MARGIN = 0.02
 
-Region = tuple[slice, slice]  # rows and columns of an image
-
 
 class Placed(NamedTuple):
-    """A person at a new place.
+    """A person at a new place."""
 
-    Shape:
-        alpha ``(h, w)``, float32 in 0 … 1, of the rows and columns ``region`` of the
-        new image; size ``(2,)``, width and height of the whole cutout there, of which
-        ``part`` is in the image; interpolation: of OpenCV; person: what a sample has
-        of its person.
-    """
-
-    alpha: np.ndarray
-    region: Region
-    size: np.ndarray
-    part: Region
-    interpolation: int
-    person: dict
+    alpha: np.ndarray  # float32 in 0 … 1, of a region of the new image
+    region: tuple[slice, slice]  # rows and columns
+    resize: Callable[[np.ndarray], np.ndarray]  # a cutout's pixels to the region's
+    person: dict  # what a sample has of its person
 
 
 class Cutout:
@@ -58,8 +47,6 @@ class Cutout:
         size = np.ceil(box[2:]).astype(int) + 1 - start
         self.mask = None
         self.region = tuple(slice(s, s + n) for s, n in zip(start, size))[::-1]
-        if (size <= 1).any():
-            return
         mask = person_mask(person, tuple(size[::-1]), tuple(start))
         if mask is None or mask.sum() < MIN_SHARE * (box[2:] - box[:2]).prod():
             return
@@ -106,8 +93,13 @@ class Cutout:
         if (start >= end).any():
             return None
         part = tuple(slice(a, b) for a, b in zip(start - place, end - place))[::-1]
+        region = tuple(slice(a, b) for a, b in zip(start, end))[::-1]
         method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        alpha = cv2.resize(self.mask, size, interpolation=method)[part]
+
+        def resize(pixels):
+            return cv2.resize(pixels, size, interpolation=method)[part]
+
+        alpha = resize(self.mask)
         box = (self.box * scale + place).clip(0, [shape[1] - 1, shape[0] - 1])
         if (alpha > 0.5).sum() < MIN_SHARE * (box[1] - box[0]).prod():
             return None
@@ -124,8 +116,7 @@ class Cutout:
         )
         if 'area' in self.person:
             person['area'] = self.person['area'] * factor**2
-        region = tuple(slice(a, b) for a, b in zip(start, end))[::-1]
-        return Placed(alpha, region, size, part, method, person)
+        return Placed(alpha, region, resize, person)
 
     def paste(
         self, image: np.ndarray, own: np.ndarray, placed: Placed
@@ -141,14 +132,11 @@ class Cutout:
             np.ndarray | None: None where the person's image has another size than its
             annotation says.
         """
-        picture = own[self.region]
-        if picture.shape[:2] != self.mask.shape:
-            return None
-        if not is_of_size(self.person, own.shape[:2]):
+        picture, is_of = own[self.region], is_of_size(self.person, own.shape[:2])
+        if picture.shape[:2] != self.mask.shape or not is_of:
             return None
         picture = np.ascontiguousarray(picture[:, ::-1] if self.flip else picture)
-        picture = cv2.resize(picture, placed.size, interpolation=placed.interpolation)
-        picture = picture[placed.part].astype(np.float32)
+        picture = placed.resize(picture).astype(np.float32)
         image = image.copy()
         behind = image[placed.region]
         alpha = _like(placed.alpha, behind)

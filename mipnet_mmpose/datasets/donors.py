@@ -12,15 +12,11 @@ from .siblings import Persons, is_labelled
 
 
 class Source(NamedTuple):
-    """A stock dataset and what its samples go through before an image is loaded.
-
-    ``flip_indices`` are those of the dataset whose pipeline loads it, where that is
-    another one (``CombinedDataset``), else None.
-    """
+    """A stock dataset and what its samples go through before an image is loaded."""
 
     dataset: BaseDataset
     transforms: Sequence
-    flip_indices: Optional[list[int]]
+    flip_indices: Optional[list[int]]  # of another dataset whose pipeline loads it
 
 
 class Donors:
@@ -82,6 +78,3 @@ class Donors:
         if source.flip_indices is not None:
             donor['flip_indices'] = source.flip_indices
         return donor
-
-    def __repr__(self) -> str:
-        return f'Donors({len(self)} persons)'

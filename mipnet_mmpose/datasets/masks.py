@@ -28,19 +28,17 @@ def mask_share(person: dict, box: np.ndarray) -> float:
     segments = person.get('segmentation')
     if not segments or person.get('iscrowd'):
         return np.nan
-    extent = np.maximum(box[2:] - box[:2], 0)
     if isinstance(segments, dict):
         rle = _compressed(segments)
         if rle is None:
             return 0.0
-        left, top, width, height = coco_mask.toBbox(rle)
-        there = [left, top, left + width, top + height]
-        inside = np.minimum(there[2:], box[2:]) - np.maximum(there[:2], box[:2])
-        pixels = min(coco_mask.area(rle), np.maximum(inside, 0).prod())
+        corner, extent = np.split(coco_mask.toBbox(rle), 2)
+        inside = np.minimum(corner + extent, box[2:]) - np.maximum(corner, box[:2])
+        pixels = min(coco_mask.area(rle), inside.clip(0).prod())
     else:
         clipped = (p.clip(box[:2], box[2:]) for p in _polygons(segments))
         pixels = sum(cv2.contourArea(p.astype(np.float32)) for p in clipped)
-    return float(pixels / max(extent.prod(), 1))
+    return float(pixels / max((box[2:] - box[:2]).clip(0).prod(), 1))
 
 
 def person_mask(
@@ -81,15 +79,9 @@ def is_of_size(person: dict, shape: tuple[int, int]) -> bool:
     return not isinstance(segments, dict) or tuple(segments['size']) == tuple(shape)
 
 
-def mask_fault(person: dict, share: float, shape: tuple[int, int]) -> Optional[str]:
-    """What keeps the segmentation of a sample from being its mask, or None.
-
-    Args:
-        person (dict): As for :func:`mask_share`.
-        share (float): What that returned.
-        shape (tuple[int, int]): Height and width of the image.
-    """
-    segments, what = person.get('segmentation'), None
+def mask_fault(person: dict, share: float, shape: tuple[int, int]) -> str:
+    """What keeps a segmentation, of this share, from being a mask; else empty."""
+    segments = person.get('segmentation')
     alone = isinstance(segments, list) and len(segments) == 1
     if share >= 0.95 and alone and len(segments[0]) in (8, 10):
         what = 'is the box as a polygon: pasting would paste all of the box'
@@ -97,7 +89,9 @@ def mask_fault(person: dict, share: float, shape: tuple[int, int]) -> Optional[s
         what = 'is of another size than the image: nobody to paste'
     elif share < MIN_SHARE:
         what = f'is no mask of {MIN_SHARE:.0%} of the box: nobody to paste'
-    return what and f'persons have a segmentation that {what}'
+    else:
+        return ''
+    return f'persons have a segmentation that {what}'
 
 
 def _polygons(segments: list) -> list[np.ndarray]:
@@ -105,12 +99,11 @@ def _polygons(segments: list) -> list[np.ndarray]:
     polygons = []
     for segment in segments if isinstance(segments, (list, tuple)) else ():
         try:
-            points = np.array(segment, float)
+            points = np.array(segment, float).reshape(-1, 2)
         except (TypeError, ValueError):
             continue
-        if points.ndim == 1 and points.size >= 6 and points.size % 2 == 0:
-            if np.isfinite(points).all():
-                polygons.append(points.reshape(-1, 2))
+        if np.ndim(segment) == 1 and len(points) >= 3 and np.isfinite(points).all():
+            polygons.append(points)
     return polygons
 
 

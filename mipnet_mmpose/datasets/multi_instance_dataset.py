@@ -60,55 +60,38 @@ class MultiInstanceDataset:
         paste_people: Optional[dict] = None,
         movers: Sequence[Union[str, type]] = (),
     ):
-        if num_instances < 1:
-            raise ValueError(
-                f'dataset.num_instances must be at least 1, got {num_instances}'
-            )
-        self.num_instances = num_instances
-        self.min_keypoints = min_keypoints
+        self.num_instances, self.min_keypoints = num_instances, min_keypoints
         self._paste = None if paste_people is None else PastePeople(**paste_people)
         if pipeline is not None:
             if dataset.get('pipeline'):
-                raise ValueError(
-                    'dataset.pipeline and dataset.dataset.pipeline are both given: '
-                    'leave one of them out'
-                )
+                raise ValueError('both dataset.pipeline and dataset.dataset.pipeline')
             dataset = dict(dataset, pipeline=pipeline)
         self.dataset = DATASETS.build(dataset)
-        self.generates_targets = False
-        for part in walk_datasets(self.dataset):
-            mode = getattr(part, 'data_mode', 'topdown')
-            if mode != 'topdown':
-                raise ValueError(
-                    f'dataset.data_mode of {type(part).__name__} is {mode!r}: only '
-                    "'topdown' datasets have one person per sample"
-                )
-            if hasattr(part, 'pipeline'):
-                self.generates_targets |= self._swap_target_generator(part.pipeline)
+        parts = list(walk_datasets(self.dataset))
+        if any(getattr(part, 'data_mode', 'topdown') != 'topdown' for part in parts):
+            raise ValueError("dataset.data_mode must be 'topdown': one person a sample")
+        holders = [part for part in parts if hasattr(part, 'pipeline')]
+        swapped = [self._swap_target_generator(part.pipeline) for part in holders]
+        self.generates_targets = any(swapped)
         browsed = pipeline is not None and not pipeline  # the annotations as they are
         if not (self.generates_targets or self.test_mode or browsed):
-            raise ValueError(
-                'dataset.pipeline has no GenerateTarget, which MultiInstanceDataset '
-                'would put the targets of the siblings in place of'
-            )
+            raise ValueError('dataset.pipeline has no GenerateTarget to replace')
         self.sibling_indices: list[SiblingIndex] = []  # one a stock dataset
         if self.generates_targets and num_instances > 1:
-            for part in walk_datasets(self.dataset):
-                if hasattr(part, 'pipeline'):
-                    part.pipeline = SiblingPipeline(
-                        part.pipeline.transforms, movers=movers
-                    )
+            for part in holders:
+                transforms = part.pipeline.transforms
+                part.pipeline = SiblingPipeline(transforms, movers=movers)
 
     def _swap_target_generator(self, pipeline: Compose) -> bool:
         swapped = False
-        for i, transform in enumerate(pipeline.transforms):
-            if isinstance(transform, GenerateTarget):
+        for i, stock in enumerate(pipeline.transforms):
+            if isinstance(stock, GenerateTarget):
                 pipeline.transforms[i] = GenerateMultiInstanceTarget(
-                    transform.encoder_cfg,
+                    stock.encoder_cfg,
                     num_instances=self.num_instances,
                     min_keypoints=self.min_keypoints,
-                    multilevel=transform.multilevel,
-                    use_dataset_keypoint_weights=transform.use_dataset_keypoint_weights,
+                    multilevel=stock.multilevel,
+                    use_dataset_keypoint_weights=stock.use_dataset_keypoint_weights,
                 )
                 swapped = True
         return swapped
@@ -180,25 +163,23 @@ class MultiInstanceDataset:
         """Let each pipeline that loads an image paste people into it."""
         sources: dict[tuple, list] = defaultdict(list)
         loading = {}
-        for people, (part, *around) in zip(persons, chain_datasets(self.dataset)):
+        for people, chain in zip(persons, chain_datasets(self.dataset)):
             before: list = []
-            for holder in (h for h in (part, *around) if hasattr(h, 'pipeline')):
-                pipeline, place = holder.pipeline, find_loading(holder.pipeline)
-                before += pipeline.transforms[:place]
+            for holder in (part for part in chain if hasattr(part, 'pipeline')):
+                place = find_loading(holder.pipeline)
+                before += holder.pipeline.transforms[:place]
                 if place is not None:
                     break
             # datasets of the same keypoints paste each other's persons
             meta = holder.metainfo
             kind = meta['dataset_name'], meta['num_keypoints']
-            flip_indices = None if holder is part else meta['flip_indices']
-            sources[kind].append((Source(part, before, flip_indices), people))
-            loading[id(pipeline)] = pipeline, kind
-        donors = {
-            kind: Donors(*zip(*parts), self._paste.min_keypoints)
-            for kind, parts in sources.items()
-        }
-        for pipeline, kind in loading.values():
-            self._paste.insert(pipeline, donors[kind])
+            flip_indices = None if holder is chain[0] else meta['flip_indices']
+            sources[kind].append((Source(chain[0], before, flip_indices), people))
+            loading[id(holder.pipeline)] = holder.pipeline, kind
+        for kind, parts in sources.items():
+            donors = Donors(*zip(*parts), self._paste.min_keypoints)
+            for pipeline in (p for p, its_kind in loading.values() if its_kind == kind):
+                self._paste.insert(pipeline, donors)
 
     def __len__(self) -> int:
         return len(self.dataset)

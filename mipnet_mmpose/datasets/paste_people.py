@@ -6,6 +6,7 @@ from typing import Optional
 import numpy as np
 from mmengine.dataset import Compose
 from mmpose.datasets.transforms import LoadImage
+from mmpose.structures.bbox import bbox_xyxy2cs
 
 from ..evaluation.boxes import box_iou
 from .cutout import OF_PERSON, Cutout, Placed, at_keypoints
@@ -68,20 +69,15 @@ class PastePeople:
     ):
         self.prob, self.behind_prob = prob, behind_prob
         self.switch_prob, self.flip_prob = switch_prob, flip_prob
-        self.min_visible = min_visible
-        for name in ('prob', 'behind_prob', 'switch_prob', 'flip_prob', 'min_visible'):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f'paste_people.{name} must be in 0 ... 1, got {value}')
-        if not 0 <= iou[0] <= iou[1] <= 1:
-            raise ValueError(f'paste_people.iou must be ordered in 0 ... 1, got {iou}')
-        if not 0 < scale[0] <= scale[1] or max_enlargement <= 0:
-            raise ValueError(
-                'paste_people.scale must be ordered and above 0, and so '
-                f'max_enlargement, got {scale} and {max_enlargement}'
-            )
         self.iou, self.scale, self.shift = iou, scale, np.array(shift)
-        self.max_enlargement, self.min_keypoints = max_enlargement, min_keypoints
+        self.min_visible, self.min_keypoints = min_visible, min_keypoints
+        self.max_enlargement = max_enlargement
+        shares = ('prob', 'behind_prob', 'switch_prob', 'flip_prob', 'min_visible')
+        is_right = {name: 0 <= getattr(self, name) <= 1 for name in shares}
+        is_right['iou'] = 0 <= iou[0] <= iou[1] <= 1
+        is_right['scale'] = 0 < scale[0] <= scale[1]
+        for name in (name for name in is_right if not is_right[name]):
+            raise ValueError(f'paste_people.{name} cannot be {getattr(self, name)}')
         self.donors: Optional[Donors] = None
         self.load_image: Optional[LoadImage] = None
 
@@ -131,12 +127,11 @@ class PastePeople:
         if own is not None and own.sum() < MIN_SHARE * _size(results['bbox'][0]) ** 2:
             own = None
         behind = own is not None and np.random.rand() < self.behind_prob
-        needed = self.min_keypoints
         for factor, corner in zip(factors, corners):
             placed = cutout.place(factor, corner, shape)
-            if placed is None:
+            if placed is None or placed.person['num_keypoints'] < self.min_keypoints:
                 continue
-            front = placed.alpha > 0.5
+            front, covered = placed.alpha > 0.5, results.get('siblings')
             if behind:
                 placed.alpha[own[placed.region]] = 0
                 seen = (placed.alpha > 0.5).sum() / front.sum()
@@ -145,11 +140,10 @@ class PastePeople:
                 seen = 1 - (front & own[placed.region]).sum() / own.sum()
             else:
                 seen = _keypoints_in_sight(results, front, placed.region).min()
-            if 'siblings' in results:
-                others = _keypoints_in_sight(results['siblings'], front, placed.region)
-                seen = min(seen, *others, 1)
-            labelled = placed.person['num_keypoints']
-            if seen >= self.min_visible and front.any() and labelled >= needed:
+            if covered:
+                others = _keypoints_in_sight(covered, front, placed.region)
+                seen = others.min(initial=seen)
+            if seen >= self.min_visible and front.any():
                 return placed
         return None
 
@@ -157,7 +151,7 @@ class PastePeople:
         self, box: np.ndarray, donor_box: np.ndarray, shape: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Scales (P,) and corners (P, 2) at which the box IoU is as wanted."""
-        extent, donor_extent = _extent(box), _extent(donor_box)
+        extent, donor_extent = box[2:] - box[:2], donor_box[2:] - donor_box[:2]
         factors = np.exp(np.random.uniform(*np.log(self.scale), (PLACEMENTS, 1)))
         factors *= _size(box) / _size(donor_box)
         shifts = np.random.uniform(-1, 1, (PLACEMENTS, 2)) * self.shift * extent
@@ -180,19 +174,14 @@ class PastePeople:
             pasted = own
         if 'siblings' not in results:
             return
-        pasted['centers'] = _centers(pasted['bbox'])
+        pasted['centers'], _ = bbox_xyxy2cs(pasted['bbox'])
         siblings = {
             key: np.concatenate([pasted[key].astype(rows.dtype), rows])
             for key, rows in results['siblings'].items()
         }
-        if 'centers' in siblings:
-            offset = siblings['centers'] - _centers(results['bbox'])
-            order = np.linalg.norm(offset, axis=1).argsort(kind='stable')
-            siblings = {key: rows[order] for key, rows in siblings.items()}
-        results['siblings'] = siblings
-
-    def __repr__(self) -> str:
-        return f'PastePeople(prob={self.prob}, iou={self.iou}, donors={self.donors})'
+        offset = siblings['centers'] - bbox_xyxy2cs(results['bbox'])[0]
+        order = np.linalg.norm(offset, axis=1).argsort(kind='stable')
+        results['siblings'] = {key: rows[order] for key, rows in siblings.items()}
 
 
 def find_loading(pipeline: Compose) -> Optional[int]:
@@ -219,13 +208,5 @@ def _in_form_of(like: np.ndarray, visible: np.ndarray) -> np.ndarray:
     return visible if like.ndim == visible.ndim else visible[..., 0]
 
 
-def _centers(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
-
-
-def _extent(box: np.ndarray) -> np.ndarray:
-    return box[2:] - box[:2]
-
-
 def _size(box: np.ndarray) -> float:
-    return float(np.sqrt(max(_extent(box).prod(), 0)))
+    return float(np.sqrt(max((box[2:] - box[:2]).prod(), 0)))

@@ -157,30 +157,26 @@ def _identities(
     persons: Persons, first: np.ndarray, second: np.ndarray, sigmas: np.ndarray
 ) -> np.ndarray:
     """For each sample the first one of the same person, (P,)."""
-    num, num_keypoints = persons.keypoints.shape[:2]
+    labelled, places = is_labelled(persons.visible), persons.keypoints
+    num, num_keypoints = labelled.shape
     if len(sigmas) != num_keypoints:
         sigmas = np.full(num_keypoints, UNKNOWN_SIGMA)
     same = np.zeros(len(first), bool)
     for i in range(0, len(first), PAIRS_AT_ONCE):
-        part = slice(i, i + PAIRS_AT_ONCE)
-        same[part] = _is_same(persons, first[part], second[part], sigmas)
+        a, b = first[i : i + PAIRS_AT_ONCE], second[i : i + PAIRS_AT_ONCE]
+        both, area = (
+            labelled[a] & labelled[b],
+            (persons.areas[a] + persons.areas[b]) / 2,
+        )
+        # infinitely far where not labelled in both, which adds 0 to the sum
+        poses = np.where(both[..., None], places[a], np.inf)
+        with np.errstate(over='ignore', invalid='ignore'):
+            similar = oks(poses, places[b], area, sigmas)
+        shared = both.sum(axis=1)
+        similar = similar * num_keypoints / np.maximum(shared, 1)
+        fewer = np.minimum(labelled[a].sum(axis=1), labelled[b].sum(axis=1))
+        same[i : i + PAIRS_AT_ONCE] = (similar >= SAME_OKS) & (2 * shared >= fewer)
     graph = coo_matrix((same[same], (first[same], second[same])), (num, num))
     _, identity = connected_components(graph, directed=False)
     _, start = np.unique(identity, return_index=True)
     return start[identity]
-
-
-def _is_same(
-    persons: Persons, first: np.ndarray, second: np.ndarray, sigmas: np.ndarray
-) -> np.ndarray:
-    labelled, areas = is_labelled(persons.visible), persons.areas
-    both = labelled[first] & labelled[second]
-    shared = both.sum(axis=1)
-    # infinitely far where not labelled in both, which adds 0 to the sum
-    poses = np.where(both[..., None], persons.keypoints[first], np.inf)
-    with np.errstate(over='ignore', invalid='ignore'):
-        area = (areas[first] + areas[second]) / 2
-        similar = oks(poses, persons.keypoints[second], area, sigmas)
-    similar = similar * both.shape[1] / np.maximum(shared, 1)
-    fewer = np.minimum(labelled[first].sum(axis=1), labelled[second].sum(axis=1))
-    return (similar >= SAME_OKS) & (2 * shared >= fewer)

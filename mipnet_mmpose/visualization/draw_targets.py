@@ -10,10 +10,12 @@ from mmpose.structures import MultilevelPixelData
 from ..datasets.multi_instance_dataset import walk_datasets
 from ..datasets.transforms import GenerateMultiInstanceTarget
 from .draw_poses import COLORS, draw_poses
-from .grid import picture_grid, write_title
+from .grid import add_titles, write_title
 
 CELL_HEIGHT = 208  # pixels
 PICTURE_WIDTH = 1920  # at most
+GAP = 16  # between columns
+WHITE = dict(borderType=cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
 
 def draw_samples(dataset: Any, siblings: np.ndarray, num_samples: int) -> np.ndarray:
@@ -27,11 +29,8 @@ def draw_samples(dataset: Any, siblings: np.ndarray, num_samples: int) -> np.nda
     Returns:
         np.ndarray: BGR uint8, (H, W, 3).
     """
-    steps = [
-        step
-        for part in walk_datasets(dataset)
-        for step in getattr(getattr(part, 'pipeline', None), 'transforms', ())
-    ]
+    parts = [part for part in walk_datasets(dataset) if hasattr(part, 'pipeline')]
+    steps = [step for part in parts for step in part.pipeline.transforms]
     generator = next(s for s in steps if isinstance(s, GenerateMultiInstanceTarget))
     num_instances, codec = generator.num_instances, generator.encoder
     codec = codec[-1] if isinstance(codec, list) else codec
@@ -41,23 +40,23 @@ def draw_samples(dataset: Any, siblings: np.ndarray, num_samples: int) -> np.nda
         order = order[np.argsort(-known, kind='stable')]
     skeleton = dataset.metainfo['skeleton_links']
     strips = [
-        draw_targets(dataset[i], codec, num_instances, skeleton)
-        for i in order[:num_samples].tolist()
+        draw_targets(dataset[i], codec, skeleton) for i in order[:num_samples].tolist()
     ]
     titles = ['crop', *(f'lambda {i}' for i in range(num_instances))]
     columns = max(PICTURE_WIDTH // strips[0].shape[1], 1)
-    return picture_grid(strips, titles, columns)
+    rows = -(-len(strips) // columns)
+    strips += [np.full_like(strips[0], 255)] * (rows * columns - len(strips))
+    parts = [np.vstack(strips[i : i + rows]) for i in range(0, len(strips), rows)]
+    parts = [add_titles(part, titles) for part in parts]
+    return np.hstack([cv2.copyMakeBorder(p, 0, 0, 0, GAP, **WHITE) for p in parts])
 
 
-def draw_targets(
-    sample: dict, codec: Any, num_instances: int, skeleton: Sequence
-) -> np.ndarray:
+def draw_targets(sample: dict, codec: Any, skeleton: Sequence) -> np.ndarray:
     """The crop, then the target of each λ over it in the colour of its person.
 
     Args:
         sample (dict): ``inputs`` and ``data_samples`` of ``MultiInstanceDataset``.
         codec (BaseKeypointCodec): That made the targets.
-        num_instances (int): N.
         skeleton (Sequence): pairs of keypoints that a limb joins.
 
     Returns:
@@ -70,9 +69,13 @@ def draw_targets(
     size = (round(crop.shape[1] * scale), CELL_HEIGHT)
     crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
     gray = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-    cells = [crop]
-    for i, who in enumerate(sample['data_samples'].gt_instances.target_instances[0]):
-        target = _target_of(sample, i, num_instances)
+    targets, cells = sample['data_samples'], [crop]
+    persons = targets.gt_instances.target_instances[0]
+    fields = targets.get('gt_fields', {})
+    fields = fields[-1] if isinstance(fields, MultilevelPixelData) else fields
+    arrays = {**dict(targets.gt_instance_labels.items()), **dict(fields.items())}
+    for i, who in enumerate(persons):
+        target = {k: v.chunk(len(persons))[i].numpy() for k, v in arrays.items()}
         keypoints, weights = _decode(codec, target)
         color = COLORS[who % len(COLORS)]
         cell = 0.6 * gray + 16
@@ -87,20 +90,7 @@ def draw_targets(
         if who != i:
             write_title(cell, 'person 0 again', color=(240, 240, 240))
         cells.append(cell)
-    white = dict(borderType=cv2.BORDER_CONSTANT, value=(255, 255, 255))
-    return np.hstack([cv2.copyMakeBorder(c, 0, 4, 0, 2, **white) for c in cells])
-
-
-def _target_of(
-    sample: dict, instance: int, num_instances: int
-) -> dict[str, np.ndarray]:
-    """The arrays of one instance's target by name; of several levels the last."""
-    targets = sample['data_samples']
-    arrays = dict(targets.gt_instance_labels.items())
-    if 'gt_fields' in targets:
-        several = isinstance(targets.gt_fields, MultilevelPixelData)
-        arrays.update((targets.gt_fields[-1] if several else targets.gt_fields).items())
-    return {k: v.chunk(num_instances)[instance].numpy() for k, v in arrays.items()}
+    return np.hstack([cv2.copyMakeBorder(c, 0, 4, 0, 2, **WHITE) for c in cells])
 
 
 def _decode(codec: Any, target: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -108,11 +98,10 @@ def _decode(codec: Any, target: dict[str, np.ndarray]) -> tuple[np.ndarray, np.n
 
     The weight (1, K) is 0 for a keypoint that has left the heatmap.
     """
-    encoded = [
-        target[k] for k in ('keypoint_x_labels', 'keypoint_y_labels') if k in target
-    ]
-    encoded = encoded or [target.get('keypoint_labels', target.get('heatmaps'))]
-    keypoints, scores = codec.decode(*encoded)
+    names = ('keypoint_x_labels', 'keypoint_y_labels')
+    if names[0] not in target:
+        names = ('keypoint_labels' if 'keypoint_labels' in target else 'heatmaps',)
+    keypoints, scores = codec.decode(*(target[name] for name in names))
     scores = scores[0] if isinstance(scores, tuple) else scores
     weights = target['keypoint_weights'].reshape(-1, keypoints.shape[1])[-1:]
     return keypoints, weights * (scores > 0)

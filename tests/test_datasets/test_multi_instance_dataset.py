@@ -173,7 +173,7 @@ def test_a_pipeline_beside_the_dataset_is_that_of_the_dataset(coco_folder):
     for name, target in targets(inside[0]).items():
         torch.testing.assert_close(targets(beside[0])[name], target)
     both = dict(cfg, dataset=coco_dataset_config(folder, pipeline))
-    with pytest.raises(ValueError, match=r'pipeline and dataset\.dataset\.pipeline'):
+    with pytest.raises(ValueError, match='dataset.dataset.pipeline'):
         DATASETS.build(both)
 
 
@@ -189,13 +189,13 @@ def test_repeated_datasets_are_wrapped(coco_folder):
 
 WRONG = {
     'pipeline has no GenerateTarget': val_pipeline(),
-    "data_mode of CocoDataset is 'bottomup'": train_pipeline(),
+    "data_mode must be 'topdown'": train_pipeline(),
 }
 
 
 @pytest.mark.parametrize(('message', 'pipeline'), WRONG.items())
 def test_what_cannot_be_wrapped_is_named(coco_folder, message, pipeline):
-    mode = 'bottomup' if 'bottomup' in message else 'topdown'
+    mode = 'bottomup' if 'data_mode' in message else 'topdown'
     folder = coco_folder(TWO)
     stock = coco_dataset_config(folder, pipeline, data_mode=mode)
     with pytest.raises(ValueError, match=message):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from mmpose.registry import DATASETS
+from pycocotools import mask as coco_mask
 
 from mipnet_mmpose.datasets.paste_people import PastePeople
 
@@ -207,10 +208,52 @@ def change(folder, function):
     (folder / 'annotations.json').write_text(json.dumps(data))
 
 
+def rle(left, compressed):
+    """The mask of :func:`somebody`, run lengths of columns, zeros first."""
+    runs = [240 * left + 60, *[120] * 119, 240 * (260 - left) + 60]
+    counts = dict(counts=runs, size=[240, 320])
+    if compressed:
+        counts = coco_mask.frPyObjects(counts, 240, 320)
+        counts['counts'] = counts['counts'].decode()  # as JSON has it
+    return counts
+
+
+MASKS = {
+    'polygon and what is none': lambda left: [
+        [1, 2],
+        *rectangle(left, 60, 60, 120),
+        [],
+    ],
+    'run lengths': lambda left: rle(left, False),
+    'compressed run lengths': lambda left: rle(left, True),
+}
+
+
+@pytest.mark.parametrize('form', MASKS.values(), ids=MASKS)
+def test_each_form_of_a_mask_is_read(crowd, form):
+    before = list(pasted_samples(build(crowd, switch_prob=0, behind_prob=0.5), 20))
+    change(crowd, lambda a: a.update(segmentation=form(int(a['bbox'][0]))))
+    dataset = build(crowd, switch_prob=0, behind_prob=0.5)
+    assert len(dataset.dataset.pipeline.transforms[1].donors) == 6
+    pairs = list(zip(before, pasted_samples(dataset, 20)))
+    assert sum(len(old['siblings']['keypoints']) for (_, old), _ in pairs) > 10
+    for (_, old), (_, new) in pairs:
+        np.testing.assert_array_equal(old['img'], new['img'])
+
+
 NO_MASK = {
+    'nothing': None,
     'an empty polygon': [[]],
+    'one point': [[70, 70]],
     'two points': [[70, 70, 90, 90]],
+    'an odd number': [[70, 70, 90, 90, 70, 90, 70]],
+    'NaN': [[70, 70, 90, 90, 70, float('nan')]],
+    'a flat list': rectangle(0, 60, 320, 120)[0],
+    'points in pairs': [[[0, 60], [320, 60], [320, 180]]],
+    'letters': ['abcdefgh'],
+    'a number': 5,
     'a list of RLE': [dict(size=[240, 320], counts=[0, 76800])],
+    'no counts': dict(size=[240, 320]),
     'a polygon of no area': [[90, 90] * 3],
     'an RLE of nothing': dict(size=[240, 320], counts=[76800]),
     'a mask elsewhere': rectangle(1, 1, 20, 20),

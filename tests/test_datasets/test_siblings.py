@@ -1,40 +1,14 @@
-"""Who is whose sibling, against plain loops; one person annotated twice."""
+"""One person annotated twice."""
 
 import numpy as np
 import pytest
 from mmpose.registry import DATASETS
-
-from mipnet_mmpose.datasets.siblings import Persons, SiblingIndex
 
 from ..conftest import coco_dataset_config, person, train_pipeline
 
 # of COCO, in thousandths: nose, eyes, ears, shoulders, elbows, wrists, hips, ...
 SIGMAS = [26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]
 SIGMAS = np.array(SIGMAS) / 1000
-
-
-@pytest.mark.parametrize('seed', range(30))
-def test_siblings_are_the_others_of_the_image_by_distance(seed):
-    rng = np.random.default_rng(seed)
-    num = int(rng.integers(1, 30))
-    images = rng.integers(0, rng.integers(1, 6), num)
-    centers = rng.integers(0, 5, (num, 2)).astype(float)  # equal distances too
-    keypoints = rng.uniform(0, 900, (num, 17, 2))
-    visible = rng.integers(0, 3, (num, 17))
-    boxes = np.concatenate([centers - 1, centers + 1], axis=1)
-    areas = np.full(num, 100.0)
-    persons = Persons(images, boxes, keypoints, visible, areas, areas)
-    index = SiblingIndex(persons, 4, SIGMAS)
-    assert len(index) == num
-    for i in range(num):
-        expected = [
-            (np.hypot(*(centers[j] - centers[i])), j)
-            for j in range(num)
-            if j != i and images[j] == images[i] and (visible[j] > 0).sum() >= 4
-        ]
-        expected = [j for _, j in sorted(expected)]
-        np.testing.assert_array_equal(index[i][0], keypoints[expected])
-        np.testing.assert_array_equal(index[i][1], visible[expected])
 
 
 def moved(annotation, ann_id, pixels, rows=slice(None), **changes):

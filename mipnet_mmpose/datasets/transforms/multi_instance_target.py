@@ -93,11 +93,6 @@ class GenerateMultiInstanceTarget(GenerateTarget):
             for i in chosen
         ]
 
-    def __repr__(self) -> str:
-        return super().__repr__()[:-1] + (
-            f', num_instances={self.num_instances}, min_keypoints={self.min_keypoints})'
-        )
-
 
 def count_in_crop(
     keypoints: np.ndarray, visible: np.ndarray, input_size: tuple[int, int]
