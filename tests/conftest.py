@@ -69,27 +69,27 @@ def load_tool(name):
     return importlib.import_module(name)
 
 
-def hrnet_config(width=8, modules=1, blocks=1):
-    """A small stock HRNet."""
+def hrnet_config(width=8, full=False):
+    """A stock HRNet, small or with all its blocks."""
+    modules, blocks, stem = ((1, 4, 3), 4, 64) if full else ((1, 1, 1), 1, 16)
     channels = [width, 2 * width, 4 * width, 8 * width]
-
-    def stage(branches):
-        return dict(
-            num_modules=modules,
-            num_branches=branches,
+    extra = {
+        f'stage{n}': dict(
+            num_modules=modules[n - 2],
+            num_branches=n,
             block='BASIC',
-            num_blocks=(blocks,) * branches,
-            num_channels=tuple(channels[:branches]),
+            num_blocks=(blocks,) * n,
+            num_channels=tuple(channels[:n]),
         )
-
-    stage1 = dict(
+        for n in (2, 3, 4)
+    }
+    extra['stage1'] = dict(
         num_modules=1,
         num_branches=1,
         block='BOTTLENECK',
-        num_blocks=(1,),
-        num_channels=(16,),
+        num_blocks=(blocks,),
+        num_channels=(stem,),
     )
-    extra = dict(stage1=stage1, stage2=stage(2), stage3=stage(3), stage4=stage(4))
     return dict(type='HRNet', in_channels=3, extra=extra)
 
 
@@ -201,21 +201,11 @@ def coco_folder(tmp_path):
             name = f'{image_id:06d}.png'
             pixels = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
             cv2.imwrite(str(tmp_path / name), pixels)
-            records.append(
-                dict(
-                    id=image_id,
-                    file_name=name,
-                    width=width,
-                    height=height,
-                    **image_fields,
-                )
-            )
-        category = dict(id=1, name='person')
-        (tmp_path / 'annotations.json').write_text(
-            json.dumps(
-                dict(images=records, annotations=annotations, categories=[category])
-            )
-        )
+            record = dict(id=image_id, file_name=name, width=width, height=height)
+            records.append(dict(record, **image_fields))
+        data = dict(images=records, annotations=annotations)
+        data['categories'] = [dict(id=1, name='person')]
+        (tmp_path / 'annotations.json').write_text(json.dumps(data))
         return tmp_path
 
     return write

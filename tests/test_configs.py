@@ -55,8 +55,7 @@ def test_config_builds(path):
         assert dataset.get('num_instances', 2) == num
         # browse_dataset.py changes the last step of this
         assert plain(dataset.pipeline[-1]) == dict(type='PackPoseInputs')
-        kind = DATASETS.get(dataset.dataset.type)
-        assert kind.METAINFO  # a stock dataset
+        assert DATASETS.get(dataset.dataset.type).METAINFO  # a stock dataset
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
         METRICS.build(dict(evaluator, ann_file=None))
         assert evaluator.type.startswith('MultiInstance') == bool(blocks)
@@ -64,11 +63,8 @@ def test_config_builds(path):
 
 def test_every_config_is_in_a_metafile_that_the_index_names():
     index = yaml.safe_load((REPO / 'model-index.yml').read_text())['Import']
-    models = [
-        model
-        for p in index
-        for model in yaml.safe_load((REPO / p).read_text())['Models']
-    ]
+    files = [yaml.safe_load((REPO / path).read_text()) for path in index]
+    models = [model for file in files for model in file['Models']]
     assert sorted(REPO / model['Config'] for model in models) == CONFIGS
     assert all(model['Name'] in model['Config'] for model in models)
 
@@ -92,9 +88,8 @@ def test_config_adds_mipnet_to_mmposes_baseline_and_nothing_else(path):
     assert plain(backbone.backbone) == plain(stock.model.backbone)
     places = [f'{place.module}:{place.position}' for place in backbone.insert]
     assert places == PLACES[backbone.backbone.type]
-    assert plain(cfg.model.head) == dict(
-        type='MIPNetHead', head=plain(stock.model.head)
-    )
+    head = dict(type='MIPNetHead', head=plain(stock.model.head))
+    assert plain(cfg.model.head) == head
     assert plain(cfg.model.test_cfg) == plain(stock.model.test_cfg)
 
     train = cfg.train_dataloader.dataset
@@ -121,10 +116,8 @@ def test_config_adds_mipnet_to_mmposes_baseline_and_nothing_else(path):
 
 
 def test_augmentation_has_the_authors_range():
-    settings = dict(
-        read(REPO / 'configs' / '_base_' / 'mipnet.py').random_bbox_transform
-    )
-    settings.pop('type')
+    settings = read(REPO / 'configs' / '_base_' / 'mipnet.py').random_bbox_transform
+    settings = {key: value for key, value in settings.items() if key != 'type'}
     boxes = dict(bbox_center=np.zeros((10000, 2)), bbox_scale=np.ones((10000, 2)))
     np.random.seed(0)
     boxes = RandomBBoxTransform(**settings).transform(boxes)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import runpy
 import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 from torch import nn
 
@@ -34,14 +37,11 @@ PEOPLE = 7  # what 2, 3 and 4 do not divide
 def folder(coco_folder):
     """A config and images of noise; the areas make a pose of noise right at times."""
     rng = np.random.default_rng(0)
-    people = [
-        person(i, i // 3, *rng.uniform(0, 70, 2), 60, 50, area=rng.uniform(1e5, 3e6))
-        for i in range(1, PEOPLE + 1)
-    ]
-    for each in people:
-        left, top, width, height = each['bbox']
-        right, bottom = left + width, top + height
-        each['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
+    people = []
+    for i in range(1, PEOPLE + 1):
+        (x, y), area = rng.uniform(0, 70, 2), rng.uniform(1e5, 3e6)
+        mask = [[x, y, x + 60, y, x + 60, y + 50, x, y + 50]]
+        people.append(person(i, i // 3, x, y, 60, 50, area=area, segmentation=mask))
     folder = coco_folder(people)
     train = coco_dataset_config(folder, train_pipeline())
     test = coco_dataset_config(folder, val_pipeline(), test_mode=True)
@@ -49,18 +49,14 @@ def folder(coco_folder):
     loader = dict(batch_size=1, num_workers=0)
     shuffle = dict(type='DefaultSampler', shuffle=True)
     in_order = dict(type='DefaultSampler', shuffle=False, round_up=False)
-    evaluator = dict(
-        type='MultiInstanceCocoMetric',
-        ann_file=f'{folder}/annotations.json',
-        per_lambda=True,
-    )
+    evaluator = dict(type='MultiInstanceCocoMetric', per_lambda=True)
     cfg = dict(
         default_scope='mmpose',
         custom_imports=dict(imports=['mipnet_mmpose', 'cpu_processes']),
         model=estimator_config('backbone', 2),
         train_dataloader=dict(loader, dataset=wrapped, sampler=shuffle),
         test_dataloader=dict(loader, dataset=test, sampler=in_order),
-        test_evaluator=evaluator,
+        test_evaluator=dict(evaluator, ann_file=f'{folder}/annotations.json'),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
         train_cfg=dict(by_epoch=True, max_epochs=1),
         test_cfg=dict(),
@@ -111,15 +107,18 @@ def launch(folder, *command):
     return text
 
 
-def train(folder, processes):
-    """The checkpoint of MMPose's dist_train.sh."""
-    script = TOOLS / 'dist_train.sh'
-    work_dir = f'out{processes}'
-    text = launch(
-        folder, 'bash', script, 'config.py', processes, '--work-dir', work_dir
-    )
-    assert 'Saving checkpoint at 1 epochs' in text
-    return folder / work_dir / 'epoch_1.pth'
+def run_here(folder, tool, *args):
+    """A tool of MMPose's in this process, which need not import all again."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the processes of `start`
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(folder)
+        patch.setenv('LOCAL_RANK', '0')  # which the tool sets
+        patch.setattr(torch.cuda, 'set_device', torch.cuda.set_device)  # and the config
+        patch.setattr(sys, 'argv', [tool, *map(str, args)])
+        runpy.run_path(str(TOOLS / tool), run_name='__main__')
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.slow
@@ -132,39 +131,41 @@ def test_dist_train_and_dist_test(folder):
         config.write("custom_hooks = [dict(type='FreezeStockHook')]\n")
         config.write("model['head']['presence'] = {}\n")
         config.write("train_dataloader['dataset']['paste_people'] = dict(prob=1)\n")
-    checkpoint = train(folder, 2)
+    dist_train = ['bash', TOOLS / 'dist_train.sh', 'config.py', 2, '--work-dir', 'out']
+    assert 'Saving checkpoint at 1 epochs' in launch(folder, *dist_train)
+    checkpoint = folder / 'out' / 'epoch_1.pth'
     trained = torch.load(checkpoint, weights_only=False)['state_dict']
     assert trained['head.presence.norm.running_mean'].abs().max() > 0
     for key, value in stock.items():
         ours = f'head.{key}' if key.startswith('head.') else key
         assert torch.equal(trained[ours], value), key
 
+    args = [checkpoint, '--work-dir', 'out', '--out']
+    run_here(folder, 'test.py', 'config.py', *args, 'one.json')
+    dist_test = ['bash', TOOLS / 'dist_test.sh', 'config.py', args[0], 2, *args[1:]]
+    launch(folder, *dist_test, 'two.json')
     figures = []
-    for script in ([sys.executable, 'test.py'], ['bash', 'dist_test.sh']):
-        out = folder / f'{script[1]}.json'
-        args = ['config.py', checkpoint, '--work-dir', 'out', '--out', out]
-        if script[0] == 'bash':
-            args.insert(2, 2)
-        launch(folder, script[0], TOOLS / script[1], *args)
-        figures.append(json.loads(out.read_text()))
-        figures[-1] = {k: v for k, v in figures[-1].items() if k.startswith('coco/')}
+    for name in ('one.json', 'two.json'):
+        found = json.loads((folder / name).read_text())
+        figures.append({k: v for k, v in found.items() if k.startswith('coco/')})
     assert figures[0] == figures[1]
     assert 0 < figures[0]['coco/AR'] < 1 and 'coco/lambda1/AP' in figures[0]
 
 
 @pytest.mark.slow
 def test_a_killed_training_ends_as_if_it_had_not_been(folder):
-    command = [sys.executable, TOOLS / 'train.py', 'config.py', '--resume']
-    command += ['--cfg-options', 'train_cfg.max_epochs=3']
-    command += ['train_dataloader.num_workers=1', '--work-dir']
-    launch(folder, *command, 'whole')
-    with start(folder, *command, 'killed') as process:
+    args = ['config.py', '--resume', '--cfg-options', 'train_cfg.max_epochs=3']
+    args += ['train_dataloader.num_workers=1', '--work-dir']
+    run_here(folder, 'train.py', *args, 'whole')
+    with start(folder, sys.executable, TOOLS / 'train.py', *args, 'killed') as process:
         while not (folder / 'killed' / 'last_checkpoint').is_file():
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.01)
         process.kill()
     assert not (folder / 'killed' / 'epoch_3.pth').exists()
-    assert 'resumed epoch' in launch(folder, *command, 'killed')
+    run_here(folder, 'train.py', *args, 'killed')
+    logs = ''.join(log.read_text() for log in folder.glob('killed/*/*.log'))
+    assert 'resumed epoch' in logs
     expected, found = (
         torch.load(folder / name / 'epoch_3.pth', weights_only=False)
         for name in ('whole', 'killed')
@@ -197,25 +198,23 @@ def gradients(folder, samples, rank=0, processes=1):
     batch = loss.model.data_preprocessor(batch, True)
     if processes > 1:
         torch.distributed.init_process_group(
-            'gloo', f'file://{folder}/store', rank=rank, world_size=processes
+            'gloo',
+            f'file://{folder}/store',
+            timeout=timedelta(minutes=5),
+            rank=rank,
+            world_size=processes,
         )
-        loss = nn.parallel.DistributedDataParallel(loss)
-    loss(batch).backward()
-    return {
-        name.replace('module.', '', 1) if processes > 1 else name: weight.grad
-        for name, weight in loss.named_parameters()
-    }
+        wrapped = nn.parallel.DistributedDataParallel(loss)  # it must outlive the call
+        wrapped(batch).backward()
+        torch.distributed.destroy_process_group()
+    else:
+        loss(batch).backward()
+    return {name: weight.grad for name, weight in loss.named_parameters()}
 
 
-def save_gradients(rank, folder, processes):
-    from mmengine.registry import init_default_scope
-
+def other_rank(_, folder, samples):
     init_default_scope('mmpose')
-    samples = torch.load(folder / 'samples.pth', weights_only=False)
-    found = gradients(folder, samples, rank, processes)
-    if rank == 0:
-        torch.save(found, folder / 'gradients.pth')
-    torch.distributed.destroy_process_group()
+    gradients(folder, samples, rank=1, processes=2)
 
 
 @pytest.mark.slow
@@ -224,9 +223,9 @@ def test_gradients_do_not_depend_on_the_number_of_processes(folder):
     dataset = DATASETS.build(dataset.train_dataloader.dataset)
     np.random.seed(0)
     samples = [dataset[i] for i in range(4)]
-    torch.save(samples, folder / 'samples.pth')
-    torch.multiprocessing.spawn(save_gradients, (folder, 2), nprocs=2)
-    found = torch.load(folder / 'gradients.pth')
+    other = torch.multiprocessing.spawn(other_rank, (folder, samples), join=False)
+    found = gradients(folder, samples, processes=2)
+    other.join()
     expected = gradients(folder, samples)
     assert found.keys() == expected.keys()
     largest = max(gradient.abs().max().item() for gradient in expected.values())

@@ -13,6 +13,8 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
+from .conftest import head_config, hrnet_config
+
 # largest difference in a heatmap that is allowed, of its largest value: twice what was
 # measured, but for hrnet_w32, where another kind of processor gives 2.5e-6
 LARGEST = dict(hrnet_w8=2e-6, hrnet_w32=3e-6, hrnet_w48=2e-6, resnet50=4.6e-6)
@@ -20,59 +22,15 @@ LARGEST = dict(hrnet_w8=2e-6, hrnet_w32=3e-6, hrnet_w48=2e-6, resnet50=4.6e-6)
 
 def rename(key):
     """A key of the authors' network in ours."""
-    match = re.match(
-        r'(stage|layer)(\d)_se\.se_layers\.(\d)\.(fc|fc_lambda)\.(.*)', key
-    )
+    place = r'(?:stage|layer)(\d)_se\.se_layers\.(\d)\.(fc|fc_lambda)\.(.*)'
+    match = re.match(place, key)
     if match:
-        _, place, branch, layers, rest = match.groups()
+        place, branch, layers, rest = match.groups()
         layers = 'excite' if layers == 'fc' else 'embed'
         return f'0.mimbs.{int(place) - 3}.mimbs.{branch}.{layers}.{rest}'
     if key.startswith(('final_layer', 'deconv_layers')):
         return f'1.{key}'
     return f'0.{key}'
-
-
-class FirstLevel(nn.Module):
-    """What the stock heatmap head has behind the backbone's first level."""
-
-    def __init__(self, channels, deconv):
-        super().__init__()
-        self.deconv_layers = nn.Sequential()
-        for _ in range(3 if deconv else 0):
-            self.deconv_layers.extend(
-                [
-                    nn.ConvTranspose2d(channels, 256, 4, 2, 1, bias=False),
-                    nn.BatchNorm2d(256),
-                    nn.ReLU(),
-                ]
-            )
-            channels = 256
-        self.final_layer = nn.Conv2d(channels, 17, 1)
-
-    def forward(self, feats):
-        return self.final_layer(self.deconv_layers(feats[0]))
-
-
-def hrnet(width):
-    channels = [width, 2 * width, 4 * width, 8 * width]
-    stages = {
-        f'stage{n}': dict(
-            num_modules=modules,
-            num_branches=n,
-            block='BASIC',
-            num_blocks=(4,) * n,
-            num_channels=tuple(channels[:n]),
-        )
-        for n, modules in ((2, 1), (3, 4), (4, 3))
-    }
-    stages['stage1'] = dict(
-        num_modules=1,
-        num_branches=1,
-        block='BOTTLENECK',
-        num_blocks=(4,),
-        num_channels=(64,),
-    )
-    return dict(type='HRNet', in_channels=3, extra=stages)
 
 
 def build(golden_dir, model):
@@ -84,12 +42,12 @@ def build(golden_dir, model):
         places = [dict(module=f'layer{n}', position='before') for n in (3, 4)]
         backbone = dict(type='ResNet', depth=50)
         cfg = dict(type='MIMBBackbone', backbone=backbone, insert=places)
-        head = FirstLevel(2048, deconv=True)
+        head = dict(type='HeatmapHead', in_channels=2048, out_channels=17)
     else:
         width = int(model.split('_w')[1])
-        cfg = dict(type='MIMBBackbone', backbone=hrnet(width))
-        head = FirstLevel(width, deconv=False)
-    net = nn.Sequential(MODELS.build(cfg), head)
+        cfg = dict(type='MIMBBackbone', backbone=hrnet_config(width, full=True))
+        head = head_config(width)
+    net = nn.Sequential(MODELS.build(cfg), MODELS.build(head))
     state = {rename(k): v for k, v in weights.official_state_dict(model).items()}
     report = net.load_state_dict(state, strict=False)
     assert not report.unexpected_keys

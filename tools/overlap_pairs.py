@@ -9,7 +9,6 @@ front). The same arguments give the same pairs.
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections import defaultdict
@@ -91,8 +90,8 @@ class PairMaker:
                     self.donors[person['category_id']].append(person)
         if not self.donors:
             raise ValueError(
-                f"nobody has a mask ('segmentation'), {args.min_keypoints} labelled "
-                f'keypoints and {args.min_height} pixels'
+                f"{args.ann_file}: nobody has a mask ('segmentation'), "
+                f'{args.min_keypoints} labelled keypoints and {args.min_height} pixels'
             )
 
     def shape(self, person):
@@ -120,10 +119,7 @@ class PairMaker:
         for _ in range(DONORS):
             donor = donors[self.rng.integers(len(donors))]
             cutout, placed = self._place(person, donor, shape)
-            if (
-                placed is None
-                or placed.person['num_keypoints'] < self.args.min_keypoints
-            ):
+            if placed is None:
                 continue
             behind = self.rng.random() < 0.5
             pasted = np.zeros(shape, bool)
@@ -172,13 +168,13 @@ class PairMaker:
             return None, None
         indices = self.flips.get(donor['category_id'])
         cutout = Cutout(sample(donor, indices), flip and indices is not None)
-        return cutout, cutout.place(factor, corner, shape)
+        placed = cutout.place(factor, corner, shape)
+        if placed and placed.person['num_keypoints'] < self.args.min_keypoints:
+            placed = None
+        return cutout, placed
 
     def _load(self, person):
-        name, folder = self.images[person['image_id']]['file_name'], self.args.images
-        path = Path(os.path.abspath(folder / name))
-        if Path(os.path.abspath(folder)) not in path.parents:
-            raise OSError(f'the annotations name {path}, which is not in {folder}')
+        path = self.args.images / self.images[person['image_id']]['file_name']
         image = cv2.imread(str(path))
         if image is None:
             raise OSError(f'{path} cannot be read as an image')
@@ -257,32 +253,31 @@ def run(args):
 
     from mipnet_mmpose.whole_files import write_text, written_whole
 
-    images, annotations, boxes = [], [], []
-    try:
-        data = json.loads(args.ann_file.read_text(encoding='utf-8'))
-        maker = PairMaker(data, args)
-        for number in tqdm(range(1, args.count + 1), desc='pairs', unit='pair'):
-            pair = maker.make()
-            if pair is None:
-                break
-            (height, width), name = pair[0].shape[:2], f'{number:06d}.jpg'
-            with written_whole(args.out / 'images' / name) as part:
-                cv2.imwrite(str(part), pair[0], [cv2.IMWRITE_JPEG_QUALITY, 95])
-            images.append(dict(id=number, file_name=name, width=width, height=height))
-            for person in pair[1]:
-                person.update(id=len(annotations) + 1, image_id=number)
-                annotations.append(person)
-                if person['in_front']:
-                    box = {key: person[key] for key in ('category_id', 'bbox')}
-                    boxes.append(dict(box, image_id=number, score=1.0))
-    except (OSError, KeyError, ValueError) as error:
-        sys.exit(f'overlap_pairs: {args.ann_file}: {type(error).__name__}: {error}')
+    images, annotations = [], []
+    data = json.loads(args.ann_file.read_text(encoding='utf-8'))
+    maker = PairMaker(data, args)
+    for number in tqdm(range(1, args.count + 1), desc='pairs', unit='pair'):
+        pair = maker.make()
+        if pair is None:
+            break
+        (height, width), name = pair[0].shape[:2], f'{number:06d}.jpg'
+        with written_whole(args.out / 'images' / name) as part:
+            cv2.imwrite(str(part), pair[0], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        images.append(dict(id=number, file_name=name, width=width, height=height))
+        for person in pair[1]:
+            person.update(id=len(annotations) + 1, image_id=number)
+            annotations.append(person)
     hint = 'nobody more fits. Widen --iou or lower --min-visible'
     if not images:
-        sys.exit(f'overlap_pairs: {hint}')
+        raise ValueError(hint)
     if len(images) < args.count:
-        found = f'{len(images)} pairs instead of {args.count}'
-        print(f'overlap_pairs: {found}: {hint}', file=sys.stderr)
+        print(f'{len(images)} pairs instead of {args.count}: {hint}', file=sys.stderr)
+    keys = ('image_id', 'category_id', 'bbox')
+    boxes = [
+        dict({key: person[key] for key in keys}, score=1.0)
+        for person in annotations
+        if person['in_front']
+    ]
     data = dict(images=images, annotations=annotations, categories=data['categories'])
     write_text(args.out / 'one_box_per_pair.json', json.dumps(boxes))
     write_text(args.out / 'annotations.json', json.dumps(data))

@@ -6,23 +6,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.model import BaseModel
-from mmengine.runner import Runner
 from mmengine.utils import digit_version
 
 needs_safe_globals = pytest.mark.skipif(
     digit_version(torch.__version__) < digit_version('2.6'),
     reason='this torch loads with weights_only=False by default',
 )
-
-
-class Line(BaseModel):
-    def __init__(self):
-        super().__init__()
-        self.slope = torch.nn.Parameter(torch.ones(1))
-
-    def forward(self, x, mode='tensor'):
-        return dict(loss=(self.slope * x - 3 * x).square().mean())
 
 
 class Call:
@@ -35,39 +24,18 @@ class Call:
         return self.function, self.args
 
 
-def test_mmengine_checkpoint_loads_by_default(tmp_path):
-    """What its own runner writes: weights, optimizer, schedulers, log."""
-    batches = [dict(x=torch.tensor([float(i)])) for i in range(1, 5)]
-    Runner(
-        model=Line(),
-        work_dir=str(tmp_path),
-        train_dataloader=torch.utils.data.DataLoader(batches),
-        train_cfg=dict(by_epoch=True, max_epochs=1),
-        optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
-        param_scheduler=[dict(type='LinearLR', start_factor=0.1, end=2)],
-        default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
-        log_level='ERROR',
-        default_scope='mmengine',
-        experiment_name=tmp_path.name,
-    ).train()
-    file = tmp_path / 'epoch_1.pth'
-    loaded, trusted = torch.load(file), torch.load(file, weights_only=False)
-    assert {'message_hub', 'optimizer', 'param_schedulers'} <= loaded.keys()
-    assert loaded['param_schedulers'] == trusted['param_schedulers']
-    assert torch.equal(loaded['state_dict']['slope'], trusted['state_dict']['slope'])
-    loss, expected = (
-        part['message_hub']['log_scalars']['train/loss'] for part in (loaded, trusted)
-    )
-    np.testing.assert_array_equal(loss.data, expected.data)
-    assert loss.statistics('mean', 2) == expected.statistics('mean', 2)
-
-
-def test_a_dataset_without_sigmas_is_loaded_with_its_checkpoint(tmp_path):
-    """Saved as ``dataset_meta`` by every training on MMPose's hand datasets."""
+def test_what_mmengine_saves_loads_by_default(tmp_path):
+    """Its log beside the weights, and the sigmas of a dataset that has none."""
+    log = HistoryBuffer([3.0, 5.0], [1, 1])
     meta = dict(sigmas=np.array([], dtype=np.float32), num_keypoints=21)
-    torch.save(dict(meta=meta), tmp_path / 'hand.pth')
-    loaded = torch.load(tmp_path / 'hand.pth')['meta']
-    assert loaded['sigmas'].shape == (0,) and loaded['sigmas'].dtype == np.float32
+    hub = dict(log_scalars={'train/loss': log}, iter=np.int64(2))
+    torch.save(dict(meta=meta, message_hub=hub), tmp_path / 'epoch_1.pth')
+    loaded = torch.load(tmp_path / 'epoch_1.pth')
+    loss = loaded['message_hub']['log_scalars']['train/loss']
+    np.testing.assert_array_equal(loss.data, log.data)
+    assert loss.statistics('mean', 2) == 4
+    sigmas = loaded['meta']['sigmas']
+    assert sigmas.shape == (0,) and sigmas.dtype == np.float32
 
 
 @needs_safe_globals

@@ -20,12 +20,7 @@ from mmpose.structures import PoseDataSample
 from mipnet_mmpose import compat
 from mipnet_mmpose.mipnetify import mipnetify
 
-from ..conftest import (
-    coco_dataset_config,
-    estimator_config,
-    person,
-    train_pipeline,
-)
+from ..conftest import coco_dataset_config, estimator_config, person, train_pipeline
 
 
 def test_nothing_is_changed_where_it_is_switched_off(monkeypatch):
@@ -92,9 +87,8 @@ def test_a_bad_case_is_told_by_lambda_0_alone(metric):
     """Though MMPose's hook would take the mean over all λ."""
     Visualizer.get_instance('bad_case')
     kind = 'loss' if metric.endswith('Loss') else 'accuracy'
-    hook = BadCaseAnalysisHook(
-        enable=True, metric_type=kind, metric=ConfigDict(type=metric)
-    )
+    metric = ConfigDict(type=metric)
+    hook = BadCaseAnalysisHook(enable=True, metric_type=kind, metric=metric)
     wrong = TRUTH + 60
     for poses in ([TRUTH, wrong], [wrong, TRUTH]):
         sample = predicted(*poses, lambdas=np.arange(2))
@@ -110,14 +104,9 @@ def test_browse_dataset_shows_a_mipnets_training_data(
 ):
     people = [person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)]
     stock = coco_dataset_config(coco_folder(people), train_pipeline(augment=False))
-    cfg = Config(
-        dict(
-            model=estimator_config(where=None),
-            train_dataloader=dict(dataset=stock),
-            visualizer=dict(type='PoseLocalVisualizer', name=f'browse_{mode}'),
-        )
-    )
-    mipnetify(cfg).dump(tmp_path / 'mipnet.py')
+    cfg = dict(model=estimator_config(None), train_dataloader=dict(dataset=stock))
+    cfg['visualizer'] = dict(type='PoseLocalVisualizer', name=f'browse_{mode}')
+    mipnetify(Config(cfg)).dump(tmp_path / 'mipnet.py')
     script = Path(mmpose.__file__).parent / '.mim/tools/misc/browse_dataset.py'
     out = str(tmp_path / 'out')
     options = [str(tmp_path / 'mipnet.py'), '--output-dir', out, '--not-show']

@@ -97,6 +97,10 @@ class MyMetric(CocoMetric):
 COCO = dict(type='CocoMetric')
 PCK = dict(type='PCKAccuracy', thr=0.2)
 OURS = dict(type='MultiInstanceCocoMetric')
+TWO_DATASETS = dict(
+    type='MultiDatasetEvaluator',
+    datasets=[dict(type='CocoDataset'), dict(type='OCHumanDataset')],
+)
 PRIMARY = dict(type='PrimaryInstanceMetric', metric=PCK)
 
 
@@ -112,14 +116,7 @@ def loop(evaluator):
         ([OURS, PCK], "'PCKAccuracy' .*type='PrimaryInstanceMetric'"),
         (dict(type=MyCocoMetric), "'MyCocoMetric' .*PrimaryInstanceMetric"),
         (dict(type='CocoWholeBodyMetric'), "type='MultiInstanceCocoWholeBodyMetric'"),
-        (
-            dict(
-                type='MultiDatasetEvaluator',
-                metrics=[PRIMARY, COCO],
-                datasets=[dict(type='CocoDataset'), dict(type='OCHumanDataset')],
-            ),
-            "'CocoMetric'",
-        ),
+        (dict(TWO_DATASETS, metrics=[PRIMARY, COCO]), "'CocoMetric'"),
         (dict(type='Evaluator', metrics=PCK), 'PCKAccuracy'),
     ],
 )

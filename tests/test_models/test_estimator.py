@@ -1,7 +1,5 @@
 """The parts inside MMPose's own estimator."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -90,33 +88,23 @@ def test_every_box_gets_n_poses(pair_folder, where, num_instances):
 
 @pytest.mark.parametrize('where', ['backbone', 'neck'])
 @pytest.mark.parametrize('flip_test', [False, True])
-def test_one_instance_at_identity_equals_the_stock_model(pair_folder, where, flip_test):
+@pytest.mark.parametrize('num_instances', [1, 2])
+def test_lambda_0_at_identity_is_the_stock_model_of_the_checkpoint(
+    pair_folder, where, flip_test, num_instances
+):
     test_cfg = dict(flip_test=flip_test, flip_mode='heatmap', output_heatmaps=True)
     stock = build(where=None, **test_cfg)
-    model = build(where=where, num_instances=1, init='identity', **test_cfg)
+    cfg = dict(where=where, num_instances=num_instances, init='identity', **test_cfg)
+    model = build(seed=1, **cfg)
     load_state_dict(model, stock.state_dict())
+    # of one instance to the last bit; twice the batch may be rounded differently
+    close = dict.fromkeys(('rtol', 'atol'), 0 if num_instances == 1 else 1e-5)
     for ours, theirs in zip(predict(model, pair_folder), predict(stock, pair_folder)):
-        assert torch.equal(ours.pred_fields.heatmaps, theirs.pred_fields.heatmaps)
+        heatmaps = (sample.pred_fields.heatmaps[:17] for sample in (ours, theirs))
+        torch.testing.assert_close(*heatmaps, **close)
         for key in ('keypoints', 'keypoint_scores', 'bboxes'):
-            np.testing.assert_array_equal(
-                ours.pred_instances[key], theirs.pred_instances[key]
-            )
-
-
-@pytest.mark.parametrize('where', ['backbone', 'neck'])
-def test_stock_checkpoint_fills_all_but_the_mimbs(pair_folder, where):
-    stock = build(where=None)
-    model = build(seed=1, where=where, init='identity')
-    report = copy.deepcopy(model).load_state_dict(stock.state_dict(), strict=False)
-    assert not report.unexpected_keys
-    assert report.missing_keys and all('mimbs.' in key for key in report.missing_keys)
-    load_state_dict(model, stock.state_dict())
-    for ours, theirs in zip(predict(model, pair_folder), predict(stock, pair_folder)):
-        np.testing.assert_allclose(
-            ours.pred_instances.keypoints[0],
-            theirs.pred_instances.keypoints[0],
-            atol=1e-5,
-        )
+            first, expected = (s.pred_instances[key][:1] for s in (ours, theirs))
+            np.testing.assert_allclose(first, expected, **close)
 
 
 def test_stock_checkpoint_fills_a_loss_with_weights():

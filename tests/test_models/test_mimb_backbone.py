@@ -9,13 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from mipnet_mmpose import MIMB, use_lambdas
 
 from ..conftest import hrnet_config
-from ..test_golden import hrnet
 
 RESNET = dict(type='ResNet', depth=18, out_indices=(0, 1, 2, 3))
-RESNET_PLACES = [
-    dict(module='layer4', position='before'),
-    dict(module='layer3', position='before'),
-]
+RESNET_PLACES = [dict(module=f'layer{n}', position='before') for n in (4, 3)]
 
 
 def evaluating(net):
@@ -77,7 +73,7 @@ def test_paper_places_in_hrnet_hold_five_blocks():
 
 @pytest.mark.slow
 def test_hrnet_w32_costs_what_the_paper_says():
-    stock = hrnet(32)
+    stock = hrnet_config(32, full=True)
     mipnet = dict(type='MIMBBackbone', backbone=stock)
     parameters, flops = [], []
     with torch.device('meta'):  # the shapes are enough
@@ -92,14 +88,8 @@ def test_hrnet_w32_costs_what_the_paper_says():
 
 
 def test_initialising_weights_keeps_the_identity():
-    cfg = dict(
-        type='MIMBBackbone',
-        backbone=dict(
-            hrnet_config(), init_cfg=dict(type='Normal', layer='Linear', std=1.0)
-        ),
-        init='identity',
-    )
-    net = MODELS.build(cfg)
+    stock = dict(hrnet_config(), init_cfg=dict(type='Normal', layer='Linear', std=1.0))
+    net = MODELS.build(dict(type='MIMBBackbone', backbone=stock, init='identity'))
     net.init_weights()
     mimb = net.mimbs[0].mimbs[0]
     x = torch.randn(2, 8, 4, 4)
@@ -175,10 +165,7 @@ def test_a_backbone_of_one_crop_size_says_so():
 @pytest.mark.parametrize(
     ('insert', 'message'),
     [
-        (
-            [dict(module='stage9', position='before')],
-            r'insert\[0\].*path of a submodule',
-        ),
+        ([dict(module='stage9', position='before')], r'insert\[0\].*path of a sub'),
         ([dict(module='stage4', position='in')], r'insert\[0\].*position'),
         ([dict(module='stage4', position='before'), {}], r'insert\[1\]'),
         ([dict(module='transition2.0', position='before')], r'insert\[0\]'),
@@ -193,10 +180,7 @@ def test_wrong_place_is_named(insert, message):
 
 def test_two_paths_that_meet_are_both_folded():
     cpm = dict(type='CPM', in_channels=3, out_channels=4, feat_channels=8, num_stages=2)
-    places = [
-        dict(module='stem', position='after'),
-        dict(module='middle', position='after'),
-    ]
+    places = [dict(module=name, position='after') for name in ('stem', 'middle')]
     cfg = dict(type='MIMBBackbone', backbone=cpm, input_size=(32, 32))
     net = MODELS.build(dict(cfg, insert=places))
     assert [place.folds for place in net.mimbs] == [[True], [True]]

@@ -1,5 +1,3 @@
-import copy
-
 import pytest
 import torch
 from mmpose.registry import MODELS
@@ -46,15 +44,6 @@ def test_a_loss_that_sums_over_the_batch_keeps_its_scale():
     twice = [tuple(x.repeat_interleave(2, 0) for x in xs) for xs in (pred, target)]
     rows = of(2, cfg)(*twice, weights.repeat_interleave(2, 0))
     torch.testing.assert_close(rows, stock)
-
-
-def test_what_the_stock_loss_has_the_wrapper_has():
-    stock = MODELS.build(MSE)
-    loss = MultiInstanceLoss(stock)
-    assert loss.loss is stock and loss.use_target_weight
-    with pytest.raises(AttributeError, match='no_such_thing'):
-        loss.no_such_thing  # noqa: B018
-    assert copy.deepcopy(loss).loss is not stock
 
 
 def test_several_losses_in_one_are_returned_one_by_one():

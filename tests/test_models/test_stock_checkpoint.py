@@ -54,12 +54,3 @@ def test_stock_checkpoint_is_refused_for_inference(tmp_path, prefix, where):
     load_checkpoint(model, file)
     with pytest.raises(ValueError, match=r'stock.pth has no .* MIMBs .*load_from'):
         check_mimbs_loaded(model, file)
-
-
-def test_backbone_alone_is_refused(tmp_path):
-    model = MODELS.build(estimator_config())
-    file = tmp_path / 'backbone.pth'
-    state = {f'backbone.{k}': v for k, v in model.backbone.state_dict().items()}
-    torch.save(dict(state_dict=state), file)
-    with pytest.raises(ValueError, match='such as head'):
-        load_whole_checkpoint(model, file)

@@ -235,7 +235,7 @@ def test_a_file_that_differs_is_not_written(neck_files, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_wrong_input_is_named(neck_files, tmp_path, capsys):
+def test_wrong_input_is_named(neck_files, tmp_path):
     _, (config, checkpoint), file = neck_files
     out = str(tmp_path / 'out.onnx')
     with pytest.raises(SystemExit, match='no MIMB'):
@@ -247,8 +247,5 @@ def test_wrong_input_is_named(neck_files, tmp_path, capsys):
         export_onnx.main([config, str(tmp_path / 'less.pth'), out])
     with pytest.raises(SystemExit, match='nowhere.py does not exist'):
         export_onnx.main(['nowhere.py', checkpoint, out])
-    with pytest.raises(SystemExit):
-        export_onnx.main([config, checkpoint, 'out.pt'])
-    assert 'OUT must end in .onnx' in capsys.readouterr().err
     with pytest.raises(ValueError, match='lambdas must be in 0 ... 2'):
         run_onnx.PoseModel(file)(picture(), BOXES, [2.5])

@@ -118,16 +118,6 @@ def test_other_categories_and_no_names(photographs, monkeypatch, function):
             assert np.corrcoef(found[seen, 0], truth[seen, 0])[0, 1] > 0.99
 
 
-def test_photographs_outside_of_the_folder_are_not_read(photographs, monkeypatch):
-    def leave(data):
-        for image in data['images']:
-            image['file_name'] = f'../{photographs.name}/../{image["file_name"]}'
-
-    change(photographs, leave)
-    with pytest.raises(SystemExit, match='which is not in'):
-        make(monkeypatch, photographs, 'pairs', '--count', 1, *ALIKE)
-
-
 SPELLINGS = ['nose left_eye right_eye', 'Nose L_Eye R_Eye', 'nose eye_l eye_r']
 SPELLINGS += ['Nose EyeLeft EyeRight', 'nose l-eye r-eye', 'Nose LEye REye']
 SPELLINGS += ['NOSE LEFT_EYE RIGHT_EYE', 'nose eye.L eye.R', 'nose leye reye']

@@ -44,9 +44,3 @@ def test_a_script_takes_the_package_of_its_clone(tmp_path):
     command = [sys.executable, '-c', code]
     origin = subprocess.check_output(command, cwd=tmp_path, env=environment, text=True)
     assert origin.strip() == str(REPO / 'mipnet_mmpose' / '__init__.py')
-
-
-def test_pre_commit_runs_the_pinned_ruff():
-    pins = (REPO / 'requirements' / 'pinned.txt').read_text()
-    version = re.search(r'^ruff==(.+)$', pins, re.M)[1]
-    assert f'rev: v{version} ' in (REPO / '.pre-commit-config.yaml').read_text()
