@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from mipnet_command import tool_parser
+from mipnet_command import run_tool, tool_parser
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 
 
-def parse_args(argv):
+def parse_args(argv=None):
     parser = tool_parser('convert_official_checkpoint', __doc__)
     parser.add_argument('src', type=Path, metavar='SRC', help="the authors' weights")
     parser.add_argument('dst', type=Path, metavar='DST', help='checkpoint to write')
@@ -71,32 +71,27 @@ def choose_config(official, input_size):
     return mipnetify(stock, where='backbone', **options), None
 
 
-def main(argv=None):
-    args = parse_args(argv)
+def run(args):
     import torch
     from mmengine.registry import init_default_scope
 
-    import mipnet_mmpose
-    from mipnet_mmpose.models import official_checkpoint as official_weights
+    from mipnet_mmpose import __version__
+    from mipnet_mmpose.models import official_checkpoint
     from mipnet_mmpose.whole_files import write_text, written_whole
 
     init_default_scope('mmpose')
-    try:
-        state = official_weights.read_state_dict(args.src)
-        official = official_weights.OfficialModel(state, args.src)
-        cfg, config = choose_config(official, args.input_size)
-        weights = official_weights.convert_state_dict(
-            state, official, cfg.model, args.src
-        )
-        meta = dict(source=args.src.name, model=str(official))
-        meta['mipnet_mmpose_version'] = mipnet_mmpose.__version__
-        if config is None:
-            config = args.dst.with_suffix('.py')
-            write_text(config, cfg.pretty_text)
-        with written_whole(args.dst) as part:
-            torch.save(dict(state_dict=weights, meta=meta), part)
-    except (official_weights.ConversionError, OSError, RuntimeError) as error:
-        sys.exit(f'error: {error}')
+    state = official_checkpoint.read_state_dict(args.src)
+    official = official_checkpoint.OfficialModel(state, args.src)
+    cfg, config = choose_config(official, args.input_size)
+    given = state, official, cfg.model, args.src
+    weights = official_checkpoint.convert_state_dict(*given)
+    meta = dict(source=args.src.name, model=str(official))
+    meta['mipnet_mmpose_version'] = __version__
+    if config is None:
+        config = args.dst.with_suffix('.py')
+        write_text(config, cfg.pretty_text)
+    with written_whole(args.dst) as part:
+        torch.save(dict(state_dict=weights, meta=meta), part)
     print(
         f'{official} with MIMBs at {", ".join(official.positions)}, '
         f'{official.num_instances} instances, {official.num_keypoints} keypoints'
@@ -107,6 +102,10 @@ def main(argv=None):
             '  --cfg-options model.data_preprocessor.bgr_to_rgb=False'
         )
     print(config)
+
+
+def main(argv=None):
+    run_tool(run, parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -42,7 +42,7 @@ def draw_steps(model, image, box, lambdas, threshold):
     from mmpose.structures.bbox import get_warp_matrix
 
     from mipnet_mmpose import COLORS, draw_poses, use_lambdas
-    from mipnet_mmpose.apis.pose_model import shown_skeleton
+    from mipnet_mmpose.apis.inference import shown_skeleton
     from mipnet_mmpose.visualization.grid import add_titles
 
     model.test_cfg['output_heatmaps'] = True
@@ -85,7 +85,7 @@ def run(args):
 
     from mipnet_mmpose import load_model
     from mipnet_mmpose.apis.images import read_image
-    from mipnet_mmpose.apis.pose_model import image_pipeline
+    from mipnet_mmpose.apis.inference import image_pipeline
     from mipnet_mmpose.models.lambdas import LambdaModule
     from mipnet_mmpose.whole_files import written_whole
 

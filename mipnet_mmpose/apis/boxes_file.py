@@ -4,7 +4,8 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Union
 
@@ -34,20 +35,27 @@ def boxes_from_file(
     try:
         content = json.loads(Path(path).read_bytes())
         if isinstance(content, list):
-            boxes, names = _boxes_by_id(content, {}), None
-        else:
-            categories = content.get('categories') or ()
-            categories = {entry['id']: entry['name'] for entry in categories}
-            boxes = _boxes_by_id(content['annotations'], categories)
-            names = {image['id']: image['file_name'] for image in content['images']}
+            content = dict(annotations=content)
+        categories = content.get('categories') or ()
+        categories = {entry['id']: entry['name'] for entry in categories}
+        boxes = _boxes_by_id(content['annotations'], categories)
         if isinstance(images, mmcv.VideoReader):
-            ids = list(range(max(images.frame_cnt, 0)))
-            boxes = {int(key): value for key, value in boxes.items()}
-            if not set(boxes) <= set(ids):
-                last = len(ids) - 1
-                raise ValueError(f'image_id {max(boxes)} is no frame of 0 ... {last}')
+            images = [f'frame {i}' for i in range(max(images.frame_cnt, 0))]
+            content.pop('images', None)
+        if 'images' in content:
+            names = {image['id']: image['file_name'] for image in content['images']}
+            there, ids = list(names.values()), _ids_by_name(images, names)
         else:
-            ids = _find_ids(images, list(boxes), names)
+            there = [f'image_id {key}' for key in boxes]
+            ids = _ids_by_number([Path(image).stem for image in images], boxes)
+        known = [key for key in ids if key is not None]
+        if there and (not known or len(set(known)) < len(known)):
+            raise ValueError(
+                f'which boxes are those of {", ".join(map(str, images[:3]))}? There '
+                f'are {", ".join(there[:3])}, ... Give annotations with the file_name '
+                'of each image, or detections whose image_id is the one number in its '
+                'name'
+            )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f'there is no {error}' if isinstance(error, KeyError) else error
         raise ValueError(f'{path}: {what}') from error
@@ -75,51 +83,34 @@ def _boxes_by_id(entries: list[dict], names: dict) -> dict[Any, np.ndarray]:
     return {key: bbox_xywh2xyxy(np.array(rows)) for key, rows in boxes.items()}
 
 
-def _find_ids(images: Sequence[str], keys: list[Any], names: Any) -> list[Any]:
-    """The id of each image, or None; a ValueError where it cannot be told."""
-    if names is None:
-        ids = _ids_by_number([Path(image).stem for image in images], keys)
-        there = [f'image_id {key}' for key in keys]
-    else:
-        ids = _ids_by_name([_parts(os.path.abspath(x)) for x in images], names)
-        there = list(names.values())
-    known = [key for key in ids if key is not None]
-    if there and (not known or len(set(known)) < len(known)):
-        raise ValueError(
-            f'which boxes are those of {", ".join(map(str, images[:3]))}? There are '
-            f'{", ".join(there[:3])}, ... Give annotations with the file_name of each '
-            'image, or detections whose image_id is the one number in its name'
-        )
-    return ids
-
-
 def _parts(name: str) -> tuple[str, ...]:
     """A path in parts, as any system writes it; the case of a suffix is nothing."""
     stem, suffix = os.path.splitext(str(name).replace('\\', '/'))
     return tuple(p for p in f'{stem}{suffix.lower()}'.split('/') if p not in ('', '.'))
 
 
-def _ids_by_name(images: Sequence[tuple], names: dict[Any, str]) -> list[Any]:
-    """By whole names; by base names only where no image is found so."""
-    by_base: dict[str, list] = {}
-    for key, name in names.items():
-        parts = _parts(name)
-        by_base.setdefault(parts[-1], []).append((len(parts), parts, key))
-    found = []
-    for image in images:
-        whole = [n for n in by_base.get(image[-1], ()) if image[-n[0] :] == n[1]]
-        found.append([n for n in whole if n[0] == max(whole)[0]])
-    if not any(found):
-        found = [by_base.get(image[-1], []) for image in images]
+def _ids_by_name(images: Sequence[str], names: dict[Any, str]) -> list[Any]:
+    """The id of each image by its whole name; by base names where none is found so."""
+    paths = [_parts(os.path.abspath(image)) for image in images]
+    for part in (slice(None), slice(-1, None)):
+        keys = defaultdict(list)
+        for key, name in names.items():
+            keys[_parts(name)[part]].append(key)
+        found: list[list] = []
+        for path in paths:  # the longest name first
+            ends = (path[i:] for i in range(len(path)))
+            found.append(next((keys[end] for end in ends if end in keys), []))
+        if any(found):
+            break
     for image, fitting in zip(images, found):
         if len(fitting) > 1:
-            a, b = (names[key] for *_, key in fitting[:2])
-            raise ValueError(f'is {"/".join(image)} {a} or {b}? Keep their folders')
-    return [fitting[0][2] if fitting else None for fitting in found]
+            a, b = (names[key] for key in fitting[:2])
+            raise ValueError(f'is {image} {a} or {b}? Keep their folders')
+    return [fitting[0] if fitting else None for fitting in found]
 
 
-def _ids_by_number(stems: Sequence[str], keys: Sequence[Any]) -> list[Any]:
-    """By the one number in the names that goes with the ids."""
+def _ids_by_number(stems: Sequence[str], keys: Iterable) -> list[Any]:
+    """The id of each image by the one number in the names that goes with the ids."""
     by_number = {int(key): key for key in keys if str(key).isdigit()}
     columns = [[int(n) for n in re.findall(r'\d+', stem)] for stem in stems]
     fitting = []

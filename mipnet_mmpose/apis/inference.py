@@ -6,6 +6,7 @@ from typing import Any, Union
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -15,7 +16,6 @@ from torch import nn
 from ..evaluation.merge_poses import merge_poses, merge_settings, merge_sigmas
 from ..models.stock_checkpoint import check_mimbs_loaded
 from .images import BoxedImage, load_images
-from .pose_model import image_pipeline
 
 FIELDS = ('keypoints', 'keypoint_scores', 'scores', 'lambdas')
 FIELDS += ('bboxes', 'bbox_scores', 'box_indices', 'presence')
@@ -125,3 +125,21 @@ def predict_people(
     )
     people.pred_instances = InstanceData(**{k: v[kept] for k, v in poses.items()})
     return people
+
+
+def image_pipeline(cfg: Config) -> list[dict]:
+    """The test pipeline, without ``KeypointConverter``: an image has no keypoints."""
+    dataset = cfg.test_dataloader.dataset
+    while not dataset.get('pipeline') and 'dataset' in dataset:
+        dataset = dataset.dataset
+    return [step for step in dataset.pipeline if 'KeypointConv' not in str(step.type)]
+
+
+def shown_skeleton(model: nn.Module) -> Sequence[tuple[int, int]]:
+    """The limbs between the keypoints that a model gives, as pairs of their places."""
+    limbs = model.dataset_meta.get('skeleton_links') or []
+    shown = model.test_cfg.get('output_keypoint_indices')
+    if shown is None:
+        return limbs
+    place = {keypoint: i for i, keypoint in enumerate(shown)}
+    return [(place[a], place[b]) for a, b in limbs if a in place and b in place]

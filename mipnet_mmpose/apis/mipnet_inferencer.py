@@ -20,9 +20,18 @@ from ..evaluation.merge_poses import merge_settings
 from ..mmpose_files import find_config, mmpose_file
 from ..models.stock_checkpoint import check_mimbs_loaded
 from .images import BoxedImage, list_images, load_images
-from .inference import predict_people
-from .pose_model import DETECTOR, POSE, image_pipeline, shown_skeleton
+from .inference import image_pipeline, predict_people, shown_skeleton
 
+# the models in the package
+WEIGHTS = Path(__file__).resolve().parents[1] / 'weights'
+POSE = (
+    'mipnet_mmpose::coco/td-hm_mipnet-tinypose_coco-256x192.py',
+    str(WEIGHTS / 'mipnet_tinypose_256x192.pth'),
+)
+DETECTOR = (  # MMPose installs the config with its demos
+    'demo/mmdetection_cfg/rtmdet_nano_320-8xb32_coco-person.py',
+    str(WEIGHTS / 'rtmdet_nano_person.pth'),
+)
 # what a person has besides MMPose's, and its field in pred_instances
 PERSON = {'score': 'scores', 'lambda': 'lambdas', 'box_index': 'box_indices'}
 PERSON['presence'] = 'presence'
@@ -109,14 +118,12 @@ class MIPNetInferencer(Pose2DInferencer):
                 are not one array per image.
         """
         self._video_input = False
-        if out_dir is not None:
-            kwargs.setdefault('vis_out_dir', f'{out_dir}/visualizations')
-            kwargs.setdefault('pred_out_dir', f'{out_dir}/predictions')
+        folder = kwargs.get('pred_out_dir', f'{out_dir}/predictions' if out_dir else '')
         try:
-            yield from super().__call__(inputs, *args, **kwargs)
+            yield from super().__call__(inputs, *args, out_dir=out_dir, **kwargs)
         except BaseException:  # Ctrl-C too, or a caller who stops early
             if self._video_input:
-                self._finalize_video_processing(kwargs.get('pred_out_dir', ''))
+                self._finalize_video_processing(folder)
             raise
 
     def detect(
@@ -181,9 +188,8 @@ class MIPNetInferencer(Pose2DInferencer):
 
     def _load_weights_to_model(self, model: Any, checkpoint: Any, cfg: Any) -> None:
         super()._load_weights_to_model(model, checkpoint, cfg)
-        for mode in ('val', 'test'):
-            if model.dataset_meta is None:
-                model.dataset_meta = dataset_meta_from_config(cfg, mode)
+        if model.dataset_meta is None:
+            model.dataset_meta = dataset_meta_from_config(cfg, 'test')
         if model.dataset_meta is None:
             raise ValueError(
                 'which keypoints does the model give? The checkpoint has no '

@@ -17,7 +17,6 @@ from .fine_tuning import fine_tuning
 from .places import default_places
 
 DEFAULTS = dict(reduction=4, init='paper', bypass_primary=False)  # of MIMB
-DRY_RUN_SIZE = (192, 256)  # of MIMBBackbone
 N = dict(num_instances=Code('num_instances'))  # a name in the config file
 
 
@@ -128,9 +127,7 @@ def _backbone(
 ) -> dict:
     if insert is None:
         insert = default_places(_build(cfg.model.backbone))
-    places = dict(insert=[dict(place) for place in insert])
-    if crop_size(cfg) != DRY_RUN_SIZE:
-        places['input_size'] = crop_size(cfg)
+    places = dict(insert=[dict(place) for place in insert], input_size=crop_size(cfg))
     mipnet = dict(type='MIMBBackbone', backbone=cfg.model.backbone, **places, **mimbs)
     _build(mipnet)  # raises where a place or an option is wrong
     stock = base('model.backbone', **weights)

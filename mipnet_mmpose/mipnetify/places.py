@@ -34,8 +34,6 @@ MIMB_PLACES: dict[str, tuple[str, ...]] = {
 def parse_place(place: str) -> dict:
     """``'stage4:before'`` → ``dict(module='stage4', position='before')``."""
     module, _, position = place.rpartition(':')
-    if not module or position not in ('before', 'after'):
-        raise ValueError(f'insert: {place!r} is not PATH:before or PATH:after')
     return dict(module=module, position=position)
 
 

@@ -25,17 +25,13 @@ PLACES = {
 }
 
 
-class ConversionError(Exception):
-    """What is wrong with a checkpoint, in a sentence that names the file."""
-
-
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Tensors by the authors' key names, from a state dict or a training checkpoint."""
     try:
         loaded = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a damaged file can raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConversionError(
+        raise ValueError(
             f'{path} cannot be read with torch.load(weights_only=True): {reason}'
         ) from error
     names = ('latest_state_dict', 'state_dict', 'best_state_dict', 'model')
@@ -44,7 +40,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         if isinstance(state, dict) and state:
             if all(isinstance(item, Tensor) for item in state.values()):
                 return {re.sub(r'^module\.', '', str(k)): v for k, v in state.items()}
-    raise ConversionError(f'{path} holds no state dict, but a {type(loaded).__name__}')
+    raise ValueError(f'{path} holds no state dict, but a {type(loaded).__name__}')
 
 
 class OfficialModel:
@@ -67,7 +63,7 @@ class OfficialModel:
         elif blocks in RESNET_DEPTHS:
             self.family, self.size = 'ResNet', RESNET_DEPTHS[blocks]
         else:
-            raise ConversionError(
+            raise ValueError(
                 f'{path} is neither an HRNet nor a ResNet-50, -101 or -152 in the '
                 f"authors' key names: its first key is {next(iter(state))}"
             )
@@ -75,7 +71,7 @@ class OfficialModel:
         self.positions = [name for name in places if name in modules]
         self.insert = [places[name] for name in self.positions]
         if not self.positions:
-            raise ConversionError(
+            raise ValueError(
                 f'{path} is a plain {self}: it has no MIMBs ({", ".join(places)})'
             )
         codes = [v for k, v in state.items() if k.endswith('.fc_lambda.0.weight')]
@@ -104,7 +100,7 @@ def convert_state_dict(
     """State dict of our model, whose config is given, with the authors' weights.
 
     Raises:
-        ConversionError: names each key that is missing, unexpected or misshapen.
+        ValueError: names each key that is missing, unexpected or misshapen.
     """
     model = copy.deepcopy(model)
     model.backbone.backbone.init_cfg = None  # nothing to download
@@ -115,7 +111,7 @@ def convert_state_dict(
     try:
         ours.load_state_dict(weights)
     except RuntimeError as error:
-        raise ConversionError(
+        raise ValueError(
             f'{path} is not a whole {official} with MIMBs at '
             f'{", ".join(official.positions)}: {error}'
         ) from error

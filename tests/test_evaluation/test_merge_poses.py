@@ -1,25 +1,19 @@
 import numpy as np
 import pytest
-from mmengine.config import Config
 from mmpose.evaluation.functional import oks_nms as stock_oks_nms
 
-from mipnet_mmpose.evaluation import (
-    MERGE_DEFAULTS,
-    merge_poses,
-    merge_settings,
-    merge_sigmas,
-)
+from mipnet_mmpose.evaluation import MERGE_DEFAULTS, merge_poses, merge_sigmas
 from mipnet_mmpose.evaluation.oks import COCO_SIGMAS
 
 
-def poses_of(num=8, num_keypoints=17):
+def poses_of(num=8):
     """Poses far from each other, of two per box."""
     rng = np.random.default_rng(0)
-    keypoints = rng.uniform(0, 50, (num, num_keypoints, 2))
+    keypoints = rng.uniform(0, 50, (num, 17, 2))
     keypoints += 1000 * np.arange(num)[:, None, None]
     return dict(
         keypoints=keypoints,
-        keypoint_scores=rng.uniform(0.3, 1, (num, num_keypoints)),
+        keypoint_scores=rng.uniform(0.3, 1, (num, 17)),
         bbox_scores=np.linspace(1, 0.5, num),
         lambdas=np.arange(num) % 2,
         areas=np.full(num, 2500.0),
@@ -33,6 +27,8 @@ def test_score_is_that_of_the_formula_and_the_best_comes_first():
     expected = poses['bbox_scores'] * mean * np.where(poses['lambdas'], 0.5, 1)
     np.testing.assert_allclose(scores, expected)
     assert kept.tolist() == np.argsort(-expected).tolist()
+    kept, scores = merge_poses(**poses_of(0))
+    assert len(kept) == len(scores) == 0
 
 
 def test_people_are_those_of_mmposes_nms():
@@ -70,24 +66,6 @@ def test_poses_that_are_not_finite_are_left_out(name, nms_mode):
         kept, scores = merge_poses(**poses, nms_mode=nms_mode)
     assert sorted(kept) == [0, 1, 3, 4, 6, 7]
     assert np.flatnonzero(np.isnan(scores)).tolist() == [2, 5]
-
-
-def test_nobody_is_nobody():
-    kept, scores = merge_poses(**poses_of(0))
-    assert len(kept) == len(scores) == 0
-
-
-@pytest.mark.parametrize('place', [lambda m: m, lambda m: dict(metrics=[m])])
-def test_settings_are_those_of_the_evaluator(place):
-    metric = dict(type='MultiInstanceCocoMetric', nms_thr=0.7, score_mode='bbox')
-    cfg = Config(dict(test_evaluator=place(metric)))
-    expected = dict(MERGE_DEFAULTS, nms_thr=0.7, score_mode='bbox')
-    assert merge_settings(cfg) == expected
-    changed = merge_settings(cfg, nms_thr=0.3, presence_thr=0.2, score_mode=None)
-    assert changed == dict(expected, nms_thr=0.3, presence_thr=0.2)
-    assert merge_settings(Config()) == MERGE_DEFAULTS
-    with pytest.raises(ValueError, match='nms_threshold'):
-        merge_settings(cfg, nms_threshold=0.5)
 
 
 def test_sigmas_of_the_keypoints_that_are_given():

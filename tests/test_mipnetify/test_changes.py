@@ -378,7 +378,10 @@ def refused(*args):
         (['td-hm_mipnet-res50_8xb64-210e_coco-256x192'], 'this is a MIPNet already'),
         (['mmpose::no/such/config.py'], 'CONFIG .*config.py does not exist'),
         ([MOBILENET, '--num-instances', 0], 'num_instances must be at least 1'),
-        ([MOBILENET, '--insert', 'layer4'], "'layer4' is not PATH:before or"),
+        (
+            [MOBILENET, '--insert', 'layer4'],
+            r"insert\[0\] must be .*'before'",
+        ),
         ([MOBILENET, '--insert', 'stage9:after'], r'insert\[0\] must be .*stage9'),
         ([MOBILENET, '--load-from', 'no/w.pth'], 'load_from no/w.pth does not exist'),
     ],

@@ -30,9 +30,10 @@ def test_a_name_of_mmposes_or_of_ours_finds_the_file(name, path):
 
 
 def test_a_file_comes_before_a_name(tmp_path, monkeypatch):
-    (tmp_path / f'{STOCK}.py').write_text('')
     monkeypatch.chdir(tmp_path)
-    assert find_config(f'{STOCK}.py').samefile(tmp_path / f'{STOCK}.py')
+    file = tmp_path / f'{STOCK}.py'
+    file.touch()
+    assert find_config(file.name).samefile(file)
 
 
 @pytest.mark.parametrize(
