@@ -150,9 +150,8 @@ def at_keypoints(
 ) -> np.ndarray:
     """The pixels (..., K) of an image (H, W) at keypoints (..., K, 2)."""
     height, width = array.shape
-    finite = np.nan_to_num(keypoints, posinf=1e9, neginf=-1e9)
-    places = finite.round().clip(-1, max(array.shape)).astype(int)
-    x, y = places[..., 0], places[..., 1]
+    finite = np.nan_to_num(keypoints, nan=-1)
+    x, y = np.moveaxis(finite.round().clip(-1, max(array.shape)).astype(int), -1, 0)
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     found = array[y.clip(0, height - 1), x.clip(0, width - 1)]
     return np.where(inside, found, outside)

@@ -178,8 +178,7 @@ def _left_out(person, image, ids) -> str:
     right, bottom = image['width'] - 1, image['height'] - 1
     has_area = min(x + w, right) > max(x, 0) and min(y + h, bottom) > max(y, 0)
     reasons = {
-        'they have no bbox': 'bbox' not in person,
-        'they have no keypoints': 'keypoints' not in person,
+        'they have no bbox or keypoints': not {'bbox', 'keypoints'} <= set(person),
         'iscrowd is 1': person.get('iscrowd'),
         'no keypoint is labelled': not is_labelled(person),
         'num_keypoints is 0, though there are some': person.get('num_keypoints') == 0,

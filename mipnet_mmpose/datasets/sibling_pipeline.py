@@ -108,17 +108,14 @@ def _move_everybody(transform: Callable, results: dict) -> Optional[dict]:
     results = transform(results)
     if results is None:
         return None
-    siblings = dict(siblings)
-    for key in ROWS:
-        if key in results:
-            rows = results[key]
-            if len(rows) != num_rows:
-                raise ValueError(
-                    f'{_name(transform)} in train_pipeline got {num_rows} persons and '
-                    f'returns {len(rows)} rows of {key}: take it out of '
-                    'train_dataloader.dataset.movers'
-                )
-            results[key], siblings[key] = rows[:1], rows[1:]
+    for key, rows in {k: results[k] for k in ROWS if k in results}.items():
+        if len(rows) != num_rows:
+            raise ValueError(
+                f'{_name(transform)} in train_pipeline got {num_rows} persons and '
+                f'returns {len(rows)} rows of {key}: take it out of '
+                'train_dataloader.dataset.movers'
+            )
+        results[key], siblings = rows[:1], dict(siblings, **{key: rows[1:]})
     results['siblings'] = siblings
     return results
 

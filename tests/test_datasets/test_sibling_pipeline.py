@@ -117,14 +117,6 @@ class Crop(BaseTransform):
         return results
 
 
-class ShiftCrop(BaseTransform):
-    def transform(self, results):
-        matrix = np.array([[1, 0, 9], [0, 1, 5]], np.float32)
-        results['img'] = cv2.warpAffine(results['img'], matrix, CROP)
-        results['transformed_keypoints'] = results['transformed_keypoints'] + [9, 5]
-        return results
-
-
 class AnotherDict(BaseTransform):
     def transform(self, results):
         return {key: value for key, value in results.items() if key != 'siblings'}
@@ -134,7 +126,8 @@ def shift(results):
     return Shift()(results)
 
 
-MOVERS = ['Shift', 'shift', Mirror, Crop, 'ShiftCrop']
+APPLIED = dict(type='RandomApply', prob=0.5, transforms=[flip('horizontal')])
+MOVERS = ['Shift', 'shift', Mirror, Crop]
 RIGHT = dict(
     plain=[LOAD, WIDE, *END],
     horizontal=[LOAD, WIDE, flip('horizontal', 0.5), *END],
@@ -142,21 +135,14 @@ RIGHT = dict(
     diagonal=[LOAD, WIDE, flip('diagonal'), *END],
     flip_before_the_box=[LOAD, flip('horizontal'), WIDE, *END],
     two_flips=[LOAD, WIDE, flip('horizontal'), flip('vertical', 0.5), *END],
-    the_same_flip_twice=[LOAD, WIDE, flip('horizontal'), flip('horizontal', 0.5), *END],
     directions=[LOAD, WIDE, flip(['horizontal', 'diagonal'], [0.5, 0.4]), *END],
     rotated=[LOAD, WIDE, flip('horizontal', 0.5), ROTATED, *END],
     udp=[LOAD, WIDE, ROTATED, dict(AFFINE, use_udp=True), TARGET, PACK],
     half_body=[LOAD, WIDE, HALF_BODY, flip('horizontal'), *END],
-    random_apply=[
-        LOAD,
-        WIDE,
-        dict(type='RandomApply', prob=0.5, transforms=[flip('horizontal')]),
-        *END,
-    ],
+    random_apply=[LOAD, WIDE, APPLIED, *END],
     shifted=[LOAD, Shift(), WIDE, flip('horizontal', 0.5), *END],
     mirrored=[LOAD, Mirror(), WIDE, flip('vertical', 0.5), *END],
     another_crop=[LOAD, Crop(), TARGET, PACK],
-    shifted_crop=[LOAD, WIDE, AFFINE, ShiftCrop(), TARGET, PACK],
     another_dict=[LOAD, AnotherDict(), WIDE, flip('horizontal'), *END],
     a_function=[LOAD, shift, WIDE, *END],
     two_target_generators=[LOAD, WIDE, flip('horizontal'), AFFINE, TARGET, *END[1:]],

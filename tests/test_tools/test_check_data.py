@@ -162,7 +162,7 @@ def test_what_makes_numbers_wrong_is_an_error(coco_folder, capsys, changes, mess
         (dict(bbox=[300, 10, 50, 80]), 'bbox has no area inside of the image'),
         (dict(bbox=[20, 10, 50, 0]), 'bbox has no area inside of the image'),
         (dict(iscrowd=1), 'iscrowd is 1'),
-        (dict(bbox=None), 'they have no bbox'),
+        (dict(bbox=None), 'they have no bbox or keypoints'),
         (dict(keypoints=[], num_keypoints=0), 'no keypoint is labelled'),
         (dict(keypoints=[-5, -5, 2] * 17), 'coordinates above 0'),
         (dict(image_id=99), 'image_id is the id of no image'),
