@@ -9,6 +9,7 @@ front). The same arguments give the same pairs.
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections import defaultdict
@@ -174,7 +175,11 @@ class PairMaker:
         return cutout, placed
 
     def _load(self, person):
-        path = self.args.images / self.images[person['image_id']]['file_name']
+        folder = Path(os.path.abspath(self.args.images))
+        name = self.images[person['image_id']]['file_name']
+        path = Path(os.path.abspath(folder / name))
+        if folder not in path.parents:
+            raise OSError(f'the annotations name {path}, which is not in {folder}')
         image = cv2.imread(str(path))
         if image is None:
             raise OSError(f'{path} cannot be read as an image')
