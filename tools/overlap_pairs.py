@@ -260,6 +260,9 @@ def run(args):
 
     images, annotations = [], []
     data = json.loads(args.ann_file.read_text(encoding='utf-8'))
+    lacks = {'images', 'annotations', 'categories'} - {*data}
+    if lacks:
+        raise ValueError(f'{args.ann_file}: no COCO file: it lacks {sorted(lacks)}')
     maker = PairMaker(data, args)
     for number in tqdm(range(1, args.count + 1), desc='pairs', unit='pair'):
         pair = maker.make()

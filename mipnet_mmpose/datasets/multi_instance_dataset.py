@@ -64,7 +64,10 @@ class MultiInstanceDataset:
         self._paste = None if paste_people is None else PastePeople(**paste_people)
         if pipeline is not None:
             if dataset.get('pipeline'):
-                raise ValueError('both dataset.pipeline and dataset.dataset.pipeline')
+                raise ValueError(
+                    'dataset.pipeline and dataset.dataset.pipeline are both given: '
+                    'leave one of them out'
+                )
             dataset = dict(dataset, pipeline=pipeline)
         self.dataset = DATASETS.build(dataset)
         parts = list(walk_datasets(self.dataset))

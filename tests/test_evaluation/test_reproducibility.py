@@ -3,8 +3,8 @@
 import numpy as np
 from mmpose.registry import METRICS
 
-from .conftest import person
-from .test_evaluation.test_multi_instance_coco_metric import METAINFO, sample
+from ..conftest import person
+from .test_multi_instance_coco_metric import METAINFO, sample
 
 
 def test_evaluation_knows_no_order():
