@@ -42,16 +42,15 @@ def test_people_are_found_and_merged_as_mmpose_merges_them(file, photo, widest):
     poses = []
     for sample in inference_topdown(model, image, boxes[:2]):
         found = sample.pred_instances
-        scores = found.keypoint_scores.mean(axis=1)
         triplets = np.dstack([found.keypoints, found.keypoint_scores])
         area = sample.gt_instances.bbox_scales[0].prod()
         poses += [
-            dict(keypoints=pose, score=score, area=area)
-            for pose, score in zip(triplets, scores * found.bbox_scores)
+            dict(keypoints=pose, score=pose[:, 2].mean(), area=area)
+            for pose in triplets
         ]
     sigmas = meta['sigmas'] if len(meta['sigmas']) else UNKNOWN_SIGMA
     kept = oks_nms(poses, 0.5, np.broadcast_to(sigmas, meta['num_keypoints']))
-    merge = dict(score_decay=1, nms_thr=0.5, keypoint_score_thr=-1)
+    merge = dict(score_decay=1, nms_thr=0.5, score_mode='keypoint')
     people = estimate_poses(model, image, boxes[:2], **merge)[0]
     expected = [poses[i]['keypoints'][:, :2] for i in kept]
     np.testing.assert_allclose(people['keypoints'], expected, atol=1e-4)

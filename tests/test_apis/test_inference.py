@@ -13,14 +13,11 @@ from PIL import Image
 
 from mipnet_mmpose import estimate_poses, load_model
 
-from ..conftest import coco_dataset_config, person, val_pipeline
-from .conftest import CODEC, pose_config
+from ..conftest import CODEC, coco_dataset_config, person, val_pipeline
+from .conftest import pose_config
 
-FIELDS = ('keypoints', 'keypoint_scores', 'scores', 'lambdas') + (
-    'bboxes',
-    'bbox_scores',
-    'box_indices',
-)
+FIELDS = ('keypoints', 'keypoint_scores', 'scores', 'lambdas')
+FIELDS += ('bboxes', 'bbox_scores', 'box_indices')
 
 
 def assert_same(people, others, atol=1e-4):
@@ -43,76 +40,51 @@ def test_result_is_that_of_the_metric(model, coco_folder, tmp_path, settings):
     detections = []
     for i, a in enumerate(annotations * 2):  # every other box comes twice
         box = (np.array(a['bbox']) + (i % 2) * rng.normal(0, 2, 4)).tolist()
-        score = rng.uniform(0.3, 1)
-        detections.append(
-            dict(image_id=a['image_id'], category_id=1, bbox=box, score=score)
-        )
-    (folder / 'detections.json').write_text(json.dumps(detections))
-    dataset = DATASETS.build(
-        coco_dataset_config(
-            folder,
-            val_pipeline(CODEC),
-            test_mode=True,
-            bbox_file=str(folder / 'detections.json'),
-        )
-    )
+        entry = dict(image_id=a['image_id'], category_id=1, bbox=box)
+        detections.append(dict(entry, score=rng.uniform(0.3, 1)))
+    file = folder / 'detections.json'
+    file.write_text(json.dumps(detections))
+    test = dict(test_mode=True, bbox_file=str(file))
+    dataset = DATASETS.build(coco_dataset_config(folder, val_pipeline(CODEC), **test))
     samples = model.test_step(pseudo_collate([dataset[i] for i in range(len(dataset))]))
-    metric = METRICS.build(
-        dict(
-            type='MultiInstanceCocoMetric',
-            ann_file=str(folder / 'annotations.json'),
-            format_only=True,
-            outfile_prefix=str(tmp_path / 'metric'),
-            **settings,
-        )
-    )
+    out = dict(format_only=True, outfile_prefix=str(tmp_path / 'metric'))
+    out['ann_file'] = str(folder / 'annotations.json')
+    metric = METRICS.build(dict(out, type='MultiInstanceCocoMetric', **settings))
     metric.dataset_meta = dataset.metainfo
     metric.process([], [sample.to_dict() for sample in samples])
     metric.compute_metrics(metric.results)
     expected = json.loads((tmp_path / 'metric.keypoints.json').read_text())
 
-    boxes = []
-    for image_id in range(2):
-        rows = [
-            [*d['bbox'], d['score']] for d in detections if d['image_id'] == image_id
-        ]
-        rows = np.array(rows, dtype=np.float32)
-        rows[:, 2:4] += rows[:, :2]
-        boxes.append(rows)
     images = [folder / f'{i:06d}.png' for i in range(2)]
-    results = estimate_poses(model, images, boxes, batch_size=5, **settings)
+    results = estimate_poses(model, images, file, batch_size=5, **settings)
     for image_id, people in enumerate(results):
         mine = [e for e in expected if e['image_id'] == image_id]
-        keypoints = np.array([e['keypoints'] for e in mine]).reshape(-1, 17, 3)
+        poses = np.dstack([people['keypoints'], people['keypoint_scores'][..., None]])
         assert len(mine) < 12  # some were merged
-        np.testing.assert_allclose(people['keypoints'], keypoints[..., :2], atol=1e-4)
-        np.testing.assert_allclose(
-            people['keypoint_scores'], keypoints[..., 2], atol=1e-4
-        )
+        given = [e['keypoints'] for e in mine]
+        np.testing.assert_allclose(poses.reshape(len(mine), -1), given, atol=1e-4)
         scores = [e['score'] for e in mine]
         np.testing.assert_allclose(people['scores'], scores, atol=1e-6)
 
 
 def test_settings_come_from_the_config(model, photo):
-    image, boxes = photo
-    chosen = estimate_poses(model, [image], [boxes], score_decay=0.9, nms_thr=0.3)[0]
-    model.cfg.test_evaluator = [
-        dict(type='CocoMetric', score_decay=0.9, nms_thr=0.3, ann_file='a.json')
-    ]
-    assert_same(estimate_poses(model, [image], [boxes])[0], chosen)
-    model.cfg.test_evaluator = dict(type='MultiInstanceCocoMetric')
-    defaults = estimate_poses(model, [image], [boxes])[0]
-    given = dict(score_decay=0.5, nms_thr=0.9)
-    assert_same(estimate_poses(model, [image], [boxes], **given)[0], defaults)
-    assert defaults['scores'].min() < chosen['scores'].min()
+    chosen = dict(score_decay=0.9, nms_thr=0.3)
+    expected = estimate_poses(model, *photo, **chosen)[0]
+    metric = dict(type='MultiInstanceCocoMetric', **chosen)
+    for evaluator in (metric, [dict(type='AUC'), metric], dict(metrics=[metric])):
+        model.cfg.test_evaluator = evaluator
+        assert_same(estimate_poses(model, *photo)[0], expected)
+    defaults = estimate_poses(model, *photo, score_decay=0.5, nms_thr=0.9)[0]
+    assert defaults['scores'].min() < expected['scores'].min()
+    model.cfg.pop('test_evaluator')
+    assert_same(estimate_poses(model, *photo)[0], defaults)
     with pytest.raises(ValueError, match="unknown settings .'oks_thr'."):
-        estimate_poses(model, [image], [boxes], oks_thr=0.5)
+        estimate_poses(model, *photo, oks_thr=0.5)
 
 
 def test_all_poses_of_every_box_are_those_of_stock_inference(model, photo):
-    image, boxes = photo
-    people = estimate_poses(model, [image], [boxes], nms_mode='none')[0]
-    samples = inference_topdown(model, image, boxes)
+    people = estimate_poses(model, *photo, nms_mode='none')[0]
+    samples = inference_topdown(model, *photo)
     stock = np.concatenate([s.pred_instances.keypoints for s in samples])
     np.testing.assert_allclose(people['keypoints'], stock, atol=1e-4)
     assert people['box_indices'].tolist() == [0, 0, 1, 1, 2, 2]
@@ -192,14 +164,11 @@ def test_unreadable_files_do_not_end_the_batch(model, photo, tmp_path):
 
 
 def test_a_wrapped_test_set_is_looked_into(model, photo):
-    image, boxes = photo
-    expected = estimate_poses(model, image, boxes)[0]
-    dataset = model.cfg.test_dataloader.dataset
-    repeated = dict(type='RepeatDataset', dataset=dataset, times=2)
-    model.cfg.test_dataloader.dataset = dict(
-        type='MultiInstanceDataset', dataset=repeated
-    )
-    assert_same(estimate_poses(model, image, boxes)[0], expected)
+    expected = estimate_poses(model, *photo)[0]
+    loader = model.cfg.test_dataloader
+    repeated = dict(type='RepeatDataset', dataset=loader.dataset, times=2)
+    loader.dataset = dict(type='MultiInstanceDataset', dataset=repeated)
+    assert_same(estimate_poses(model, *photo)[0], expected)
 
 
 def test_untrained_mimbs_answer_nowhere(pose_files, photo, tmp_path):
@@ -225,11 +194,10 @@ def test_keypoints_that_are_not_those_of_the_metainfo(photo, shown):
     cfg.model.head.head.out_channels = 17 if shown else 9
     model = init_model(cfg, device='cpu')
     if shown:
-        people = estimate_poses(model, photo[0], photo[1])[0]
-        assert people['keypoints'].shape[1:] == (3, 2)
+        assert estimate_poses(model, *photo)[0]['keypoints'].shape[1:] == (3, 2)
     else:
         with pytest.raises(ValueError, match='9 keypoints, the metainfo .* 17'):
-            estimate_poses(model, photo[0], photo[1])
+            estimate_poses(model, *photo)
 
 
 def test_who_is_not_there_is_left_out(pose_files, photo):
@@ -239,21 +207,18 @@ def test_who_is_not_there_is_left_out(pose_files, photo):
     model = init_model(cfg, pose_files[1], device='cpu')
     model.head.presence.fc.weight.data.zero_()
     image, boxes = photo
-    people = {}
     for probability in (0.9, 0.97):
         bias = np.log(probability / (1 - probability))
         model.head.presence.fc.bias.data.fill_(bias)
-        people[probability] = estimate_poses(
-            model, image, [boxes], nms_thr=1, presence_thr=0.95
-        )[0]
-        low = estimate_poses(model, image, [boxes], nms_thr=1, presence_thr=0.3)[0]
-        assert len(low['keypoints']) == 2 * len(boxes)
+        high, low = (
+            estimate_poses(model, *photo, nms_thr=1, presence_thr=threshold)[0]
+            for threshold in (0.95, 0.3)
+        )
         second = low['lambdas'] == 1
+        assert second.sum() == (~second).sum() == len(boxes)
         np.testing.assert_allclose(low['presence'][second], probability, rtol=1e-5)
         assert (low['presence'][~second] == 1).all()
-    assert people[0.9]['lambdas'].tolist() == [0] * len(boxes)
-    both = [0] * len(boxes) + [1] * len(boxes)
-    assert sorted(people[0.97]['lambdas'].tolist()) == both
-    every = estimate_poses(model, image, [boxes], nms_mode='none', presence_thr=1)[0]
+        assert high['lambdas'].sum() == len(boxes) * (probability > 0.95)
+    every = estimate_poses(model, *photo, nms_mode='none', presence_thr=1)[0]
     assert len(every['keypoints']) == 2 * len(boxes)
     assert estimate_poses(model, image, [boxes[:0]])[0]['presence'].shape == (0,)
