@@ -42,7 +42,7 @@ class MergedPoses:
             keys such as ``coco/lambda0/AP``. Defaults to True.
 
     Raises:
-        ValueError: where two annotations of ``ann_file`` have the same id.
+        ValueError: where two annotations have the same id.
     """
 
     max_people: Optional[int] = 20  # of an image, whom COCO's evaluation looks at
@@ -63,6 +63,15 @@ class MergedPoses:
         self.settings = {name: getattr(self, name) for name in MERGE_DEFAULTS}
         self.score_mode, self.nms_mode = 'bbox', 'none'
         self.converter, self.pred_converter = self.pred_converter, None
+
+    @property
+    def dataset_meta(self) -> Optional[dict]:
+        """dict: of the dataset; where it is set the annotations are looked at."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        CocoMetric.dataset_meta.fset(self, dataset_meta)
         if self.coco is not None and self.max_people and not self.format_only:
             check_ground_truth(self.coco, self.use_area)
 
