@@ -211,6 +211,14 @@ def coco_folder(tmp_path):
     return write
 
 
+def rewrite(folder, change):
+    """In the file that ``coco_folder`` wrote."""
+    path = folder / 'annotations.json'
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
 def coco_dataset_config(folder, pipeline, **fields):
     """A stock dataset over a folder that ``coco_folder`` wrote."""
     return dict(

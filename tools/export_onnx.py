@@ -49,9 +49,6 @@ def pose_network(model):
 
     images ``(B, 3, h, w)``, lambdas ``(L,)`` → each output ``(B, L, K, ...)``, λ moved
     into 0 … N−1.
-
-    Raises:
-        ValueError: if the model has no MIMB, or a codec of unknown outputs.
     """
     import torch
     from mmpose.models.heads import RLEHead

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from mipnet_command import run_tool
+from mipnet_command import run_tool, tool_parser
 
 DONORS = 60  # tried for a person
 MARGIN = 3  # pixels between a donor and the border of its image
@@ -32,11 +32,8 @@ PLACES = re.compile('left|right'), LETTER, re.compile('^[lr]')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        prog='mipnet overlap_pairs',
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = tool_parser('overlap_pairs', __doc__)
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     add = parser.add_argument
     add('ann_file', type=Path, help='COCO keypoints, with masks')
     add('images', type=Path, help='folder of its images')

@@ -12,20 +12,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 def numbers(kind, least, most, joint=None):
     """Reads a number; with a joint two of them, or one for both."""
-    form = {None: 'a number', '-': 'LOW-HIGH', 'x': 'WIDTHxHEIGHT'}[joint]
 
     def parse(text):
-        try:
-            values = [kind(part) for part in text.split(joint)]
-        except ValueError:
-            values = []
-        right = 0 < len(values) <= (2 if joint else 1)
-        right = right and all(least <= value <= most for value in values)
-        if not right or joint == '-' and values != sorted(values):
-            message = f'{text!r} is not {form} from {least} to {most}'
-            raise argparse.ArgumentTypeError(message)
-        return (values[0], values[-1]) if joint else values[0]
+        first, _, second = text.partition(joint or ' ')
+        values = kind(first), kind(second or first)
+        low, high = values if joint == '-' else sorted(values)
+        if not least <= low <= high <= most:
+            raise ValueError
+        return values if joint else values[0]
 
+    parse.__name__ = f'{least} to {most}'  # argparse names it
     return parse
 
 

@@ -49,7 +49,6 @@ def annotations(names):
         (['000001.JPG', '000002.JPG'], ['000001', '000002']),
         (['COCO_val2014_000000000002.jpg', 'COCO_val2014_000000000007.jpg'], [2, 7]),
         (['図7_left.png', '図9_left.png'], [7, 9]),
-        (['a10.webp', 'a9.webp'], [10, 9]),
         (['COCO_val2014_000000000002.jpg'], [7, 2]),  # one image of many
     ],
 )
@@ -64,12 +63,10 @@ def test_detections_go_by_the_number_in_the_names(match, images, ids):
     ('images', 'ids'),
     [
         (['0.jpg', '1.jpg', '2.jpg'], [1, 2, 3]),  # numbered from 0 and from 1
-        (['a.jpg', 'b.jpg'], [0, 1]),
         (['1.jpg', 'b.jpg'], [1]),
         (['1_2.jpg', '2_1.jpg'], [1, 2]),  # two numbers, each fits
         (['cam1/1.jpg', 'cam2/1.jpg'], [1]),
         (['1.jpg', 'b_2_3.jpg'], [1, 3]),
-        (['1.jpg', '2.jpg'], ['left', 'right']),
     ],
 )
 def test_detections_that_fit_no_or_two_ways_are_refused(match, images, ids):
@@ -91,7 +88,6 @@ def test_an_image_without_detections_has_nobody(match):
         (['in/cam1/1.jpg'], {3: 'cam2/1.jpg', 4: 'cam1/1.jpg'}, [4]),
         (['in/0002.jpg'], {1: 'images\\0002.jpg', 2: 'images\\0003.jpg'}, [1]),
         (['in/0002.jpg'], {1: 'C:\\data\\0002.jpg'}, [1]),
-        (['/a/in/2.jpg'], {1: '/elsewhere/2.jpg'}, [1]),
         (['/a/in/2.jpg'], {1: '/b/in/2.jpg', 2: '/a/in/2.jpg'}, [2]),
         (['in/2.JPG'], {1: '2.jpg'}, [1]),
         (['in/7.jpg', 'in/8.jpg'], {1: '8.jpg'}, [None, 1]),

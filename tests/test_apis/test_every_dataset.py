@@ -10,7 +10,7 @@ from mmpose.apis import inference_topdown, init_model
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.functional import oks_nms
 
-from mipnet_mmpose import MIPNetInferencer, estimate_poses
+from mipnet_mmpose import estimate_poses
 from mipnet_mmpose.evaluation.merge_poses import UNKNOWN_SIGMA
 
 from .conftest import pose_config, random_weights
@@ -54,15 +54,3 @@ def test_people_are_found_and_merged_as_mmpose_merges_them(file, photo, widest):
     people = estimate_poses(model, image, boxes[:2], **merge)[0]
     expected = [poses[i]['keypoints'][:, :2] for i in kept]
     np.testing.assert_allclose(people['keypoints'], expected, atol=1e-4)
-
-
-def test_inferencer_draws_hands(photo):
-    image, boxes = photo
-    cfg = pose_config()
-    hands = dict(from_file='configs/_base_/datasets/onehand10k.py')
-    cfg.train_dataloader.dataset.dataset.metainfo = hands
-    cfg.model.head.head.out_channels = 21
-    inferencer = MIPNetInferencer(cfg, device='cpu')
-    result = next(inferencer(image, bboxes=boxes, return_vis=True))
-    assert len(result['predictions'][0][0]['keypoints']) == 21
-    assert (result['visualization'][0] != image).any()

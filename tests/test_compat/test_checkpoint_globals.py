@@ -62,10 +62,8 @@ def test_both_numpy_generations_can_have_written_the_file(tmp_path, module):
     'payload',
     [
         Call(getattr, Call(getattr, HistoryBuffer, 'mean'), '__globals__'),
-        Call(getattr, HistoryBuffer, '__init__'),
         Call(getattr, HistoryBuffer, 'register_statistics'),
         Call(getattr, HistoryBuffer([1], [1]), '__class__'),
-        Call(getattr, 'text', 'format'),
         Call(getattr, np.ndarray, 'tofile'),
     ],
 )
@@ -74,12 +72,4 @@ def test_getattr_reaches_nothing_but_the_statistics(tmp_path, payload):
     torch.save(dict(state_dict={}, payload=payload), path)
     torch.load(path, weights_only=False)  # the attack would work
     with pytest.raises(pickle.UnpicklingError, match='refused getattr'):
-        torch.load(path)
-
-
-@needs_safe_globals
-def test_object_arrays_stay_refused(tmp_path):
-    path = tmp_path / 'objects.pth'
-    torch.save(np.array([1, None], dtype=object), path)
-    with pytest.raises(pickle.UnpicklingError):
         torch.load(path)

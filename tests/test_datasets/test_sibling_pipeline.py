@@ -92,18 +92,6 @@ class Shift(BaseTransform):
         return results
 
 
-class Mirror(BaseTransform):
-    """Not MMPose's ``RandomFlip``."""
-
-    def transform(self, results):
-        results['img'] = results['img'][:, ::-1].copy()
-        for key in ('keypoints', 'keypoints_visible'):
-            results[key] = results[key][:, results['flip_indices']]
-        results['keypoints'][..., 0] = WIDTH - 1 - results['keypoints'][..., 0]
-        results['bbox'][:, [0, 2]] = WIDTH - 1 - results['bbox'][:, [2, 0]]
-        return results
-
-
 class Crop(BaseTransform):
     """Not MMPose's ``TopdownAffine``, and without recording what it does."""
 
@@ -127,11 +115,9 @@ def shift(results):
 
 
 APPLIED = dict(type='RandomApply', prob=0.5, transforms=[flip('horizontal')])
-MOVERS = ['Shift', 'shift', Mirror, Crop]
+MOVERS = ['Shift', 'shift', Crop]
 RIGHT = dict(
-    plain=[LOAD, WIDE, *END],
     horizontal=[LOAD, WIDE, flip('horizontal', 0.5), *END],
-    vertical=[LOAD, WIDE, flip('vertical'), *END],
     diagonal=[LOAD, WIDE, flip('diagonal'), *END],
     flip_before_the_box=[LOAD, flip('horizontal'), WIDE, *END],
     two_flips=[LOAD, WIDE, flip('horizontal'), flip('vertical', 0.5), *END],
@@ -141,7 +127,6 @@ RIGHT = dict(
     half_body=[LOAD, WIDE, HALF_BODY, flip('horizontal'), *END],
     random_apply=[LOAD, WIDE, APPLIED, *END],
     shifted=[LOAD, Shift(), WIDE, flip('horizontal', 0.5), *END],
-    mirrored=[LOAD, Mirror(), WIDE, flip('vertical', 0.5), *END],
     another_crop=[LOAD, Crop(), TARGET, PACK],
     another_dict=[LOAD, AnotherDict(), WIDE, flip('horizontal'), *END],
     a_function=[LOAD, shift, WIDE, *END],

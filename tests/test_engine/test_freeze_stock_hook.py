@@ -129,9 +129,3 @@ def test_what_cannot_be_frozen_is_named(pair_folder, tmp_path):
         train(pair_folder, tmp_path, cfg, None)
     with pytest.raises(ValueError, match='--resume found no checkpoint in .*resumed'):
         train(pair_folder, tmp_path / 'resumed', cfg, None, resume=True)
-    state = {k: v for k, v in build(where=None).state_dict().items() if 'head' not in k}
-    torch.save(dict(state_dict=state), tmp_path / 'backbone.pth')
-    with pytest.raises(ValueError, match='backbone.pth has no weights for .* head'):
-        train(pair_folder, tmp_path / 'part', cfg, str(tmp_path / 'backbone.pth'))
-    with pytest.raises(ValueError, match='no MIMB to train'):
-        train(pair_folder, tmp_path / 'stock', estimator_config(None), 'w.pth')

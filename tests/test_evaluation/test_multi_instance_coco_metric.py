@@ -148,6 +148,19 @@ def test_each_lambda_alone_is_the_stock_metric_on_its_poses(pairs, ann_file):
         assert found == pytest.approx(stock, abs=1e-9)
 
 
+def test_evaluation_knows_no_order(pairs, ann_file):
+    """Of predictions with equal scores."""
+    samples = noisy(pairs, 2)
+    for data in samples:
+        for name in ('keypoint_scores', 'bbox_scores'):
+            data['pred_instances'][name][:] = 0.5
+    cfg = dict(ann_file=ann_file, score_decay=1.0)
+    expected = evaluate(samples, **cfg)
+    for seed in range(2):
+        order = np.random.default_rng(seed).permutation(len(samples))
+        assert evaluate([samples[i] for i in order], **cfg) == expected
+
+
 def test_poses_that_are_not_finite_find_nobody(pairs, ann_file):
     samples = one_box_per_pair(pairs)
     expected = evaluate(samples[:-2], ann_file=ann_file)

@@ -3,14 +3,13 @@
 import copy
 import re
 
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from mmpose.evaluation.metrics import CocoMetric
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import MODELS
 
 from mipnet_mmpose import MIMB
 from mipnet_mmpose.mipnetify import apply_changes, crop_size, mipnetify, parse_place
@@ -22,7 +21,6 @@ from ..conftest import (
     coco_dataset_config,
     estimator_config,
     load_tool,
-    person,
     train_pipeline,
 )
 
@@ -155,7 +153,6 @@ DUMP = dict(type='DumpResults', out_file_path='x.pkl')
 @pytest.mark.parametrize(
     ('evaluator', 'kinds'),
     [
-        (dict(metrics=COCO), [N_POSES]),
         ([dict(type=CocoMetric), AUC, DUMP], [N_POSES, PRIMARY, 'DumpResults']),
         (dict(type='Evaluator', metrics=[COCO, AUC]), [N_POSES, PRIMARY]),
         (
@@ -199,6 +196,7 @@ def test_trained_model_is_left_as_it_was_and_frozen(where, checkpoint):
     # the weights that the stock backbone starts from are not fetched then
     backbone = made.model.backbone
     assert backbone.get('backbone', backbone).init_cfg is None
+    assert where == 'neck' or backbone.input_size == (96, 128)  # of the crops
     assert made.load_from == checkpoint
     with pytest.raises(ValueError, match='freeze needs load_from'):
         mipnetify(cfg, freeze=True)
@@ -225,7 +223,6 @@ def learning_rates(cfg):
     ('where', 'wrapper'),
     [
         ('backbone', dict()),
-        ('neck', dict(paramwise_cfg=dict(norm_decay_mult=0, bias_decay_mult=0))),
         ('neck', dict(paramwise_cfg=dict(custom_keys=dict(norm=dict(decay_mult=0.0))))),
         (
             'backbone',
@@ -235,7 +232,7 @@ def learning_rates(cfg):
             ),
         ),
     ],
-    ids=['plain', 'norm', 'custom_keys', 'layer decay'],
+    ids=['plain', 'custom_keys', 'layer decay'],
 )
 def test_stock_layers_learn_at_a_tenth_of_the_rate(where, wrapper, checkpoint):
     adam = dict(type='Adam', lr=5e-4, weight_decay=0.01)
@@ -255,10 +252,8 @@ def test_stock_layers_learn_at_a_tenth_of_the_rate(where, wrapper, checkpoint):
     ('stock', 'events'),
     [
         ('td-hm_hrnet-w32_8xb64-210e_coco-256x192', (170, 200, 210)),
-        ('td-hm_res50_8xb64-20e_posetrack18-256x192', (10, 15, 20)),
         ('td-hm_hrnetv2-w18_8xb64-60e_wflw-256x256', (40, 55, 60)),
         (RTMPOSE, (210, 390, 420)),
-        ('rtmpose-m_8xb256-120e_face6-256x256', (30, 110, 120)),
     ],
 )
 def test_what_happens_in_a_training_happens_at_the_same_share_of_it(stock, events):
@@ -283,53 +278,6 @@ def test_what_happens_in_a_training_happens_at_the_same_share_of_it(stock, event
 
 
 # --------------------------------------------------------------------- what works
-
-
-def test_crops_of_another_size_are_those_of_the_dry_run():
-    """A backbone that was made for one size of crops takes no other."""
-    pytest.importorskip('mmpretrain')
-    cfg = small_config()
-    arch = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
-    cfg.model.backbone = dict(
-        type='mmpretrain.VisionTransformer',
-        arch=arch,
-        img_size=(128, 96),
-        interpolate_mode='none',
-        out_type='featmap',
-        with_cls_token=False,
-    )
-    cfg.model.head.update(
-        in_channels=16, deconv_out_channels=(8, 8), deconv_kernel_sizes=(4, 4)
-    )
-    made = mipnetify(cfg, where='backbone')
-    assert made.model.backbone.input_size == (96, 128)
-    model = MODELS.build(made.model).eval()
-    feats = model.extract_feat(torch.zeros(3, 3, 128, 96))
-    assert len(model.head(feats)) == 6
-
-
-def test_people_are_pasted_into_datasets_that_share_a_pipeline(coco_folder):
-    """MMPose's configs of several datasets load the image in the outer pipeline."""
-    boxes = [(30, 30, 50, 80), (90, 20, 50, 90)]
-    people = []
-    for i, (x, y, w, h) in enumerate(boxes):
-        ring = [x, y, x + w, y, x + w, y + h, x, y + h]
-        people.append(person(i + 1, 1, x, y, w, h, segmentation=[ring]))
-    folder = coco_folder(people)
-    cfg = small_config()
-    cfg.train_dataloader.dataset = dict(
-        type='CombinedDataset',
-        metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
-        datasets=[coco_dataset_config(folder, []) for _ in range(2)],
-        pipeline=train_pipeline(augment=False),
-    )
-    made = mipnetify(cfg, paste_people=True)
-    made.train_dataloader.dataset.paste_people.prob = 1.0
-    np.random.seed(0)
-    dataset = DATASETS.build(made.train_dataloader.dataset)
-    assert len(dataset) == 4
-    samples = [dataset[i]['data_samples'] for i in range(4)]
-    assert all(s.gt_instances.target_instances.shape == (1, 2) for s in samples)
 
 
 HEADS = {'HeatmapHead': MOBILENET, 'RTMCCHead': RTMPOSE}
@@ -378,10 +326,6 @@ def refused(*args):
         (['td-hm_mipnet-res50_8xb64-210e_coco-256x192'], 'this is a MIPNet already'),
         (['mmpose::no/such/config.py'], 'CONFIG .*config.py does not exist'),
         ([MOBILENET, '--num-instances', 0], 'num_instances must be at least 1'),
-        (
-            [MOBILENET, '--insert', 'layer4'],
-            r"insert\[0\] must be .*'before'",
-        ),
         ([MOBILENET, '--insert', 'stage9:after'], r'insert\[0\] must be .*stage9'),
         ([MOBILENET, '--load-from', 'no/w.pth'], 'load_from no/w.pth does not exist'),
     ],
@@ -405,14 +349,9 @@ def test_another_config_is_not_overwritten(tmp_path, capsys):
     assert 'is there already' in refused(stock, '-o', out)
 
 
-def test_a_config_that_cannot_be_inherited_is_named(tmp_path):
+def test_a_config_of_read_base_is_named(tmp_path):
     stock = tmp_path / 'stock.py'
-    stock.write_text("_base_ = 'nothing.py'\n")
-    assert 'nothing.py' in refused(stock, '-o', tmp_path / 'out.py')
-    stock.write_text(
-        'from mmengine.config import read_base\n\nwith read_base():\n'
-        '    from .other import *\n'
-    )
+    stock.write_text('with read_base():\n    from .other import *\n')
     assert 'read_base' in refused(stock, '-o', tmp_path / 'out.py')
 
 

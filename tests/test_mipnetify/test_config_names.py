@@ -17,9 +17,7 @@ OURS = 'td-hm_mipnet-hrnet-w32_8xb64-210e_coco-256x192'
     ('name', 'path'),
     [
         (f'mmpose::{STOCK_PATH}', STOCK_CONFIGS / STOCK_PATH),
-        (f'mmpose::{STOCK}', STOCK_CONFIGS / STOCK_PATH),
         (STOCK, STOCK_CONFIGS / STOCK_PATH),
-        (f'{STOCK}.py', STOCK_CONFIGS / STOCK_PATH),
         (OURS, REPO / 'configs' / 'coco' / f'{OURS}.py'),
         (f'coco/{OURS}.py', REPO / 'configs' / 'coco' / f'{OURS}.py'),
         (f'mipnet_mmpose::{OURS}', REPO / 'configs' / 'coco' / f'{OURS}.py'),
@@ -40,7 +38,6 @@ def test_a_file_comes_before_a_name(tmp_path, monkeypatch):
     ('name', 'message'),
     [
         (f'{STOCK}3', f'does not exist.*{STOCK}'),
-        (f'mmpose::{OURS}', 'does not exist'),
         ('no/such/config.py', 'CONFIG no/such/config.py does not exist$'),
         ('ochuman', r'may be one of several\n.*ochuman.py\n.*ochuman.py'),
     ],

@@ -114,14 +114,6 @@ def test_checkpoint_of_another_number_of_instances_is_refused():
         MIMB(8, 2).load_state_dict(MIMB(8, 3).state_dict())
 
 
-@pytest.mark.parametrize(
-    'wrong', [dict(num_instances=0), dict(init='zero'), dict(reduction=9)]
-)
-def test_wrong_argument_is_named(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        MIMB(8, **wrong)
-
-
 def test_integer_lambda_is_one_hot_and_real_lambda_interpolates():
     codes = encode_lambdas([0, 1, 2, 0.25, 1.5], 3)
     expected = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.75, 0.25, 0], [0, 0.5, 0.5]]

@@ -19,6 +19,7 @@ from ..conftest import (
     coco_dataset_config,
     load_tool,
     person,
+    rewrite,
     train_pipeline,
     val_pipeline,
 )
@@ -31,6 +32,7 @@ REGRESSION = dict(type='RegressionLabel', input_size=INPUT_SIZE)
 UDP = dict(CODEC, type='UDPHeatmap', heatmap_type='combined')
 del UDP['sigma']
 NAN = float('nan')
+METAINFO = 'configs/_base_/datasets/{}.py'
 
 
 def config(folder, train=None, val=None, metric=None, wrap=True, **fields):
@@ -91,13 +93,6 @@ def people(num=4, **changes):
     return found
 
 
-def rewrite(folder, change):
-    path = folder / 'annotations.json'
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
 def test_right_data_pass(coco_folder, capsys):
     assert findings(coco_folder(people()), capsys) == [set(), set(), set()]
 
@@ -131,23 +126,17 @@ def test_public_data_pass(real_data, tmp_path, capsys):
     'changes, message',
     [
         (dict(keypoints=[9] * 50), 'ValueError: .*Read last: id 1'),
-        (dict(keypoints=['a'] * 51), 'ValueError: .*Read last: id 1'),
         (dict(keypoints=[9] * 48), '1 of 4 persons have 16 keypoints, metainfo .* 17'),
         (dict(keypoints=[NAN] * 51), '1 of 4 persons have keypoints that are not fin'),
         (dict(keypoints=[]), 'ValueError: zero-size array'),
-        (dict(bbox=[1, 2, 3]), 'ValueError: not enough values.* id 1'),
         (dict(bbox=[1, 2, 3, NAN]), r'the person with id 1 has the box \['),
         (dict(bbox=None), 'annotations have no bbox'),
         (dict(id=2), '2 of 4 annotations share their id .*such as 2, 2'),
-        (dict(id=None), "KeyError: 'id'"),
-        (dict(category_id=None), "KeyError: 'category_id'"),
         (dict(category_id=5), '1 of 4 annotations are not evaluated: categories'),
         (dict(area=None), '1 of 4 persons have no area that is a number above 0'),
-        (dict(area=[900]), "TypeError: '>' not supported"),
         (dict(area=0), '1 of 4 persons have no area that is a number above 0'),
         (dict(num_keypoints=0), '1 of 4 persons are evaluated but left out'),
         (dict(bbox=[300, 10, 50, 80]), '1 of 4 persons are evaluated but left out'),
-        (dict(bbox=[20, 10, 0, 80]), '1 of 4 persons are evaluated but left out'),
     ],
 )
 def test_what_makes_numbers_wrong_is_an_error(coco_folder, capsys, changes, message):
@@ -160,7 +149,6 @@ def test_what_makes_numbers_wrong_is_an_error(coco_folder, capsys, changes, mess
     [
         (dict(num_keypoints=0), 'num_keypoints is 0, though there are some'),
         (dict(bbox=[300, 10, 50, 80]), 'bbox has no area inside of the image'),
-        (dict(bbox=[20, 10, 50, 0]), 'bbox has no area inside of the image'),
         (dict(iscrowd=1), 'iscrowd is 1'),
         (dict(bbox=None), 'they have no bbox or keypoints'),
         (dict(keypoints=[], num_keypoints=0), 'no keypoint is labelled'),
@@ -205,13 +193,9 @@ def test_files_that_are_no_coco_files(coco_folder, capsys):
     for change, message in (
         (lambda c: c.pop('images'), 'no person with keypoints is read'),
         (lambda c: c['images'][1].update(id=1), '2 of 2 images share their id'),
-        (lambda c: [i.update(id=f'i{i["id"]}') for i in c['images']], 'TypeError'),
         (lambda c: c['images'][1].pop('width'), "KeyError: .*'width'. .* id 3"),
         (lambda c: c.pop('categories'), '4 of 4 annotations are not evaluated'),
-        (lambda c: c.pop('annotations'), 'no person with keypoints is read'),
-        (lambda c: [a.update(image_id=9) for a in c['annotations']], 'no person with'),
         (lambda c: [a.update(iscrowd=1) for a in c['annotations']], 'no person with'),
-        (lambda c: c.update(images=[7]), 'TypeError'),
     ):
         rewrite(folder, change)
         errors, *_ = findings(folder, capsys)
@@ -263,14 +247,10 @@ def box(**changes):
     [
         (box(score='gone'), "KeyError: 'score'"),
         (box(score=None), '1 of 2 detections have a bbox or score that is not finite'),
-        (box(category_id='gone'), "KeyError: 'category_id'"),
-        (box(bbox='gone'), "KeyError: 'bbox'"),
         (box(bbox=[1, 2, 3]), 'ValueError: cannot reshape'),
         (box(bbox=[NAN, 2, 3, 4]), '1 of 2 detections have a bbox or score'),
         (box(bbox=[30, 40, -5, 9]), 'not left, top, width, height'),
         (box(image_id=7), '1 of 2 detections have an image_id that ann_file lacks'),
-        (box(image_id='1'), 'an image_id that ann_file lacks'),
-        ('box', 'TypeError'),
         (None, 'no detection of category_id 1 is read'),
     ],
 )
@@ -314,30 +294,20 @@ def test_a_crowd_of_more_than_twenty(coco_folder, capsys):
     assert any('1 of 1 images have over 20 persons' in line for line in warnings)
 
 
-def points(num):
-    """Metainfo of other keypoints."""
-    info = {
-        i: dict(name=f'p{i}', id=i, color=[0, 255, 0], type='upper', swap='')
-        for i in range(num)
-    }
-    weights = dict(joint_weights=[1.0] * num, sigmas=[0.05] * num)
-    names = dict(dataset_name='points', paper_info={}, skeleton_info={})
-    return dict(names, keypoint_info=info, **weights)
-
-
 @pytest.mark.parametrize('is_mipnet', [False, True])
 def test_numbers_of_keypoints(coco_folder, capsys, is_mipnet):
     folder = coco_folder(people())
     for model, described, words in (
         (17, 17, None),
-        (5, 17, 'out_channels: 5 keypoints, metainfo of train_dataloader.dataset has'),
-        (5, 5, '4 of 4 persons have 17 keypoints, metainfo has 5'),
+        (16, 17, 'channels: 16 keypoints, metainfo of train_dataloader.dataset has'),
+        (16, 16, '4 of 4 persons have 17 keypoints, metainfo has 16'),
     ):
         head = dict(type='HeatmapHead', in_channels=8, out_channels=model)
         if is_mipnet:
             head = dict(type='MIPNetHead', head=head)
-        meta = points(described)
-        stock = coco_dataset_config(folder, train_pipeline(), metainfo=meta)
+        meta = METAINFO.format({16: 'mpii', 17: 'coco'}[described])
+        meta = dict(metainfo=dict(from_file=meta))
+        stock = coco_dataset_config(folder, train_pipeline(), **meta)
         cfg = dict(train_dataloader=dict(dataset=stock), model=dict(head=head))
         status, output = check(write(folder, cfg), capsys, '--samples', 0)
         assert status == bool(words) and (words or '') in output
@@ -346,7 +316,7 @@ def test_numbers_of_keypoints(coco_folder, capsys, is_mipnet):
 
 
 def test_sigmas_are_missing(coco_folder, capsys):
-    meta = dict(points(17), sigmas=[])
+    meta = dict(from_file=METAINFO.format('h36m'))
     errors, *_ = findings(coco_folder(people()), capsys, metainfo=meta)
     assert 'has no sigmas' in str(errors)
 
@@ -379,11 +349,6 @@ def test_missing_files_and_configs(coco_folder, tmp_path, capsys):
     assert 'val_dataloader.dataset.bbox_file: detections.json: FileNotFo' in output
     output = check(tmp_path / 'nowhere.py', capsys)[1]
     assert re.search(r'ERROR    CONFIG .*nowhere\.py.* does not exist', output)
-    stock = coco_dataset_config(folder, train_pipeline())
-    for changes, fields in ((dict(data_mode='bottomup'), {}), ({}, dict(typo=1))):
-        path = config(folder, dict(stock, **changes), **fields)
-        status, output = check(path, capsys)
-        assert status == 1 and 'ERROR    train_dataloader.dataset' in output
 
 
 def table(output, title):

@@ -164,21 +164,15 @@ def test_ctrl_c_leaves_whole_files(run, video_file, monkeypatch):
     assert len(read_video(out / 'video.mp4')) == 6
 
 
-@pytest.mark.parametrize(
-    ('content', 'message'),
-    [
-        (None, 'No such file'),
+def test_a_bad_boxes_file_is_named(run, folder, tmp_path):
+    boxes = tmp_path / 'boxes.json'
+    for content, message in (
         ('{', 'boxes.json: Expecting property name'),
         ('[{"image_id": 1}]', "boxes.json: there is no 'bbox'"),
         ('[{"image_id": 1, "bbox": [1, 2, 3]}]', 'boxes.json: entry 0 has bbox'),
-        ('[{"image_id": 9, "bbox": [1, 2, 3, 4]}]', 'There are image_id 9'),
-    ],
-)
-def test_a_bad_boxes_file_is_named(run, folder, tmp_path, content, message):
-    boxes = tmp_path / 'boxes.json'
-    if content is not None:
+    ):
         boxes.write_text(content)
-    run(folder / '000020.png', '--boxes', boxes, code=message)
+        run(folder / '000020.png', '--boxes', boxes, code=message)
 
 
 def test_a_bad_input_is_named(run, tmp_path):

@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-import pytest
 from PIL import Image
 
 from ..conftest import load_tool
@@ -26,11 +25,3 @@ def test_strip_and_gif(pose_files, photo, tmp_path, capsys):  # noqa: F811
     with Image.open(gif) as frames:
         assert frames.size == (192, height)
         assert frames.n_frames == 6  # there and back
-
-
-@pytest.mark.parametrize(
-    'args', [['--steps', '0'], ['--bbox', '1', '1', '0', '5'], ['--fps', '0']]
-)
-def test_bad_arguments_are_refused(args):
-    with pytest.raises(SystemExit):
-        tool.parse_args(['a.png', *args])

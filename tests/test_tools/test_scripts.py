@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import packages_distributions
 
 import pytest
 
@@ -28,12 +27,6 @@ def test_help_needs_nothing_heavy_and_says_the_defaults(name):
         assert 'default' in result.stdout
     for folder in ('studies/', 'docs/', 'tests/', 'shared/', str(REPO)):
         assert folder not in result.stdout  # a wheel has none
-
-
-@pytest.mark.parametrize('name', SCRIPTS)
-def test_no_name_hides_a_package(name):
-    # Python puts the folder of a script first in sys.path
-    assert name not in set(packages_distributions()) | set(sys.stdlib_module_names)
 
 
 def test_a_script_takes_the_package_of_its_clone(tmp_path):

@@ -46,9 +46,3 @@ def test_every_lambda_is_written_in_a_place_of_its_own():
     for color in COLORS[1:4]:
         assert not pixels(plain, color).any()
         assert pixels(tags, color).sum() > 60
-
-
-def test_tags_stay_in_a_small_image():
-    pose = np.array([[[2, 2], [3, 3], [4, 4]]], float)
-    for size in ((1, 1), (10, 10), (20, 200)):
-        assert draw_poses(blank(*size), pose, lambdas=[1]).shape == (*size, 3)

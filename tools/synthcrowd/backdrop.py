@@ -129,12 +129,9 @@ def _floor(rng, width, height, horizon):
 
 
 def background(rng, width, height, horizon):
-    """A random scene: ``(height, width, 3)`` float32 RGB.
+    """A random scene, ``(height, width, 3)`` float32 RGB.
 
-    Args:
-        rng (numpy.random.Generator): Source of randomness.
-        width, height (int): Size in pixels.
-        horizon (float): Row where the floor meets the wall, pixels.
+    The floor meets the wall at the row ``horizon``.
     """
     walls = (_bricks, _boards, _plaster, _plaster, _blobs, _blobs, _greens)
     wall = walls[int(rng.integers(len(walls)))](rng, width, height)

@@ -175,10 +175,6 @@ def _draw(rng, ranges):
 def sample_pose(rng, name=None):
     """Draw joint angles, in degrees, within human limits around a base pose.
 
-    Args:
-        rng (numpy.random.Generator): Source of randomness.
-        name (str, optional): One of the base poses. Default: drawn.
-
     Returns:
         dict: ``name``, ``spine`` (bend, lean, twist), ``neck`` (nod, lean, turn),
         ``<side>_arm`` (flexion, abduction, inward twist, elbow), ``<side>_leg``
@@ -351,7 +347,7 @@ def build_solids(person):
     solids = []
 
     def add(bone, material, start, end, radius, squash=(1, 1, 1), clip=(0, 0, 0, 1)):
-        radius = radius if isinstance(radius, tuple) else (radius, radius)
+        radius = np.broadcast_to(radius, 2)
         solids.append((BONE_INDEX[bone], material, start, end, radius, squash, clip))
 
     _add_trunk(add, person)
@@ -392,8 +388,7 @@ def _add_head(add_part, person):
     k, style = person.head_scale, person.outfit.hair_style
 
     def add(material, start, end, radius, squash=(1, 1, 1), clip=(0, 0, 0, 1)):
-        radius = radius if isinstance(radius, tuple) else (radius, radius)
-        start, end, radius = (tuple(k * v for v in p) for p in (start, end, radius))
+        start, end, radius = (np.multiply(k, v) for v in (start, end, radius))
         add_part('head', material, start, end, radius, squash, (*clip[:3], clip[3] * k))
 
     add(FACE, (0, 0.066, 0), (0, 0.066, 0), 0.06, (0.87, 1, 1.03))

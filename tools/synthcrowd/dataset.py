@@ -32,11 +32,6 @@ _MARKER = '.synthcrowd-incomplete'
 def simulate_detector(rng, annotations, size):
     """Boxes a person detector might give for one picture, before NMS.
 
-    Args:
-        rng (numpy.random.Generator): Source of randomness.
-        annotations (list[dict]): The picture's persons.
-        size (tuple[int, int]): Width and height of the picture.
-
     Returns:
         list[dict]: ``bbox`` (x, y, w, h) in pixels and ``score``. Boxes are jittered;
         the score falls with the hidden share; hidden people are sometimes missed and
@@ -105,11 +100,10 @@ def front_boxes(annotations, iou=GROUP_IOU):
     return kept
 
 
-def _make(index, folder, seed, persons, overlap, size, detector_nms):
+def _make(index, folder, detector_nms, seed, size, **of_set):
     """Draw and write one picture (in a worker process)."""
-    image, annotations, crowding = scene.generate_image(
-        seed, index, persons=persons, overlap=overlap, size=size
-    )
+    made = scene.generate_image(seed, index, size=size, **of_set)
+    image, annotations, crowding = made
     name, quality = f'{index:06d}.jpg', 80 + (index * 7 + seed) % 16
     _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     (folder / name).write_bytes(data)
@@ -198,20 +192,9 @@ def generate(
     """Write ``images`` pictures of crowds and their annotations to ``out_dir``.
 
     ``images/000000.jpg`` and so on, ``annotations.json`` (COCO), ``detections.json``
-    and ``one_box_per_pair.json`` (MMPose's ``bbox_file``). The bytes depend on the
-    arguments alone, not on ``workers``. A complete set made with the same arguments
-    is left as it is.
-
-    Args:
-        out_dir (str): Folder, made if missing.
-        images (int): Number of pictures.
-        seed (int): Not negative.
-        persons (tuple[int, int]): Fewest and most people in a picture.
-        overlap (tuple[float, float]): Range of the box IoU of the closest pair.
-        size (tuple[int, int]): Width and height in pixels.
-        detector_nms (float): Box IoU of the simulated detector's NMS; 1 keeps all.
-        workers (int): Processes.
-        progress (bool): Draw a bar on stderr.
+    and ``one_box_per_pair.json`` (MMPose's ``bbox_file``). The arguments are the
+    options of the command. The bytes depend on them alone, not on ``workers``. A
+    complete set made with the same arguments is left as it is.
 
     Returns:
         dict: ``reused`` (bool) and ``missed``, the number of pictures whose closest

@@ -16,9 +16,6 @@ _FAR = np.float32(1e6)
 _CLOTH = np.isin(np.arange(9), (body.TOP, body.TORSO, body.BOTTOM))
 _THIGHS = [body.BONE_INDEX[f'{side}_thigh'] for side in body.SIDES]
 _TRUNK = [body.BONE_INDEX['chest'], body.BONE_INDEX['abdomen']]
-# Columns of the per-part table that shading gathers for each pixel.
-_ROWS = dict(g=slice(0, 9), c=slice(9, 12), l=12, h=13, inv=slice(14, 23))
-_ROWS.update(o=slice(23, 26), material=26, bone=27, person=28, rest=slice(29, 32))
 
 
 @dataclass
@@ -35,7 +32,6 @@ class Projected:
     radius: np.ndarray  # (P, 2) of the two ends in that frame
     box: np.ndarray  # (P, 4) exact bounds x0, y0, x1, y1
     clip: np.ndarray  # (P, 4) the half space n @ p > d is cut away
-    has_clip: np.ndarray  # (P,) bool
     to_bone: np.ndarray  # (P, 3, 3) camera-frame vector to bone frame
     origin: np.ndarray  # (P, 3) of the bone
     rest: np.ndarray  # (P, 3) of the bone in the rest pose
@@ -63,16 +59,7 @@ def camera_matrix(pitch):
 
 
 def project(person, camera, pixels_per_metre):
-    """Pose a person, stand it on the ground at the camera frame's origin.
-
-    Args:
-        person (body.Person): The person.
-        camera (ndarray): ``(3, 3)`` from :func:`camera_matrix`.
-        pixels_per_metre (float): Scale.
-
-    Returns:
-        Projected: Parts and joints in pixels.
-    """
+    """Pose a person, who stands on the ground at the camera frame's origin."""
     solids = map(np.array, zip(*body.build_solids(person)))
     bone, material, start, end, radius, squash, clip = solids
     rotations, origins, rest = body.bone_frames(person)
@@ -115,7 +102,6 @@ def project(person, camera, pixels_per_metre):
         radius=radius,
         box=np.concatenate([low.min(1), high.max(1)], 1),
         clip=np.concatenate([normal, distance], 1),
-        has_clip=np.any(clip[:, :3] != 0, 1),
         to_bone=to_bone,
         origin=origin,
         rest=rest[bone],
@@ -189,30 +175,10 @@ def _intersect(figure, i, xs, ys):
         z, t = np.minimum(z0, z1), (z1 < z0).astype(np.float32)
         hit = z < _FAR
     z = (z - g[2, 0] * xs_c - g[2, 1] * ys_c) / g[2, 2] + cz
-    if figure.has_clip[i]:
-        nx, ny, nz, offset = figure.clip[i].astype(np.float32)
+    nx, ny, nz, offset = figure.clip[i].astype(np.float32)
+    if nx or ny or nz:
         hit &= nx * xs + ny * ys + nz * z <= offset
     return z, t, hit
-
-
-def _part_table(figures):
-    """One row of shading constants per part, all persons in one table."""
-    rows = []
-    for number, f in enumerate(figures):
-        n = len(f.bone)
-        columns = (
-            f.to_view.reshape(n, 9),
-            f.center,
-            f.axis,
-            f.to_bone.reshape(n, 9),
-            f.origin,
-            f.material[:, None],
-            f.bone[:, None],
-            np.full((n, 1), number),
-            f.rest,
-        )
-        rows.append(np.concatenate(columns, 1))
-    return np.concatenate(rows).astype(np.float32)
 
 
 def shade(layout, view, light):
@@ -220,9 +186,7 @@ def shade(layout, view, light):
 
     Args:
         layout (scene.Layout): The persons and their parts.
-        view (scene.View): ``depth``, ``part`` and ``along``, the ``(H, W)`` buffers of
-            the whole scene; ``part`` counts through all persons' parts, -1 is
-            background.
+        view (scene.View): The ``(H, W)`` buffers of the whole scene.
         light (dict): ``direction (3,)`` towards the light, ``ambient``, ``tint``.
 
     Returns:
@@ -231,32 +195,36 @@ def shade(layout, view, light):
     depth, part = view.depth, view.part
     ys, xs = np.nonzero(part >= 0)
     index, t = part[ys, xs], view.along[ys, xs]
-    table = _part_table(layout.figures)
-    k = np.take(np.ascontiguousarray(table.T), index, axis=1)
+
+    def of_parts(name):
+        """A field of the part at each pixel, (..., N)."""
+        values = np.concatenate([getattr(f, name) for f in layout.figures])
+        values = np.moveaxis(values.astype(np.float32), 0, -1)
+        return np.take(values, index, axis=-1)
+
     x, y, z = xs + np.float32(0.5), ys + np.float32(0.5), depth[ys, xs]
-    g, c, o, inv = (k[_ROWS[name]] for name in ('g', 'c', 'o', 'inv'))
+    g, c, axis = of_parts('to_view'), of_parts('center'), of_parts('axis')
     dx, dy, dz = x - c[0], y - c[1], z - c[2]
-    nu = g[0] * dx + g[1] * dy - k[_ROWS['l']] * t
-    nv = g[3] * dx + g[4] * dy
-    nw = g[6] * dx + g[7] * dy + g[8] * dz - k[_ROWS['h']] * t
-    tilt = (g[j] * nu + g[j + 3] * nv + g[j + 6] * nw for j in (0, 1))
-    normal = np.stack([*tilt, g[8] * nw])
+    nu = g[0, 0] * dx + g[0, 1] * dy - axis[0] * t
+    nv = g[1, 0] * dx + g[1, 1] * dy
+    nw = g[2, 0] * dx + g[2, 1] * dy + g[2, 2] * dz - axis[1] * t
+    tilt = (g[0, j] * nu + g[1, j] * nv + g[2, j] * nw for j in (0, 1))
+    normal = np.stack([*tilt, g[2, 2] * nw])
     normal /= np.sqrt((normal * normal).sum(0)) + np.float32(1e-9)
+    o, inv = of_parts('origin'), of_parts('to_bone')
     dx, dy, dz = x - o[0], y - o[1], z - o[2]
-    local = [inv[j] * dx + inv[j + 1] * dy + inv[j + 2] * dz for j in (0, 3, 6)]
-    local = np.stack(local)
-    material, bone, owner = (
-        k[_ROWS[name]].astype(np.int8) for name in ('material', 'bone', 'person')
-    )
+    local = np.stack([row[0] * dx + row[1] * dy + row[2] * dz for row in inv])
+    material, bone = (of_parts(name).astype(np.int8) for name in ('material', 'bone'))
+    owner, rest = view.owner[ys, xs], of_parts('rest') + local
     albedo = np.empty((len(t), 3), np.float32)
     gloss = np.full(len(t), 0.05, np.float32)
     for number, person in enumerate(layout.people):
         mine = np.flatnonzero(owner == number)
         if len(mine):
-            p, rest = local[:, mine], k[_ROWS['rest'], mine] + local[:, mine]
-            albedo[mine] = _albedo(person, material[mine], bone[mine], p, rest)
-            cloth = np.flatnonzero(_CLOTH[material[mine]])
-            normal[:2, mine[cloth]] += _folds(person.outfit, rest[:, cloth])
+            of_mine = material[mine], bone[mine], local[:, mine], rest[:, mine]
+            albedo[mine] = _albedo(person, *of_mine)
+            cloth = mine[_CLOTH[material[mine]]]
+            normal[:2, cloth] += _folds(person.outfit, rest[:, cloth])
     skin = (material == body.SKIN) | (material == body.FACE) | (material == body.SHOE)
     gloss[skin] = 0.16
     normal /= np.sqrt((normal * normal).sum(0)) + np.float32(1e-9)
@@ -404,13 +372,7 @@ def _paint_face(outfit, colour, p):
 
 
 def ground_shadow(layout, sun, width, height):
-    """Cast shadows on the ground, ``(height, width)`` float32 in 0..1.
-
-    Args:
-        layout (scene.Layout): The persons and where they stand.
-        sun (ndarray): ``(3,)`` direction to the light, camera frame.
-        width, height (int): Size in the pixels of ``layout``.
-    """
+    """Shadows of the people on the ground, ``(height, width)`` float32 in 0..1."""
     camera = layout.camera
     small = np.zeros((height // 4, width // 4), np.uint8)
     up = camera.T @ sun
