@@ -80,20 +80,18 @@ class PoseModel:
         crops = [self.crop(image, *area) for area in zip(corner, scale)]
         feed = {'images': np.stack(crops)}
         last = self.meta['num_instances'] - 1
+        lambdas = self.meta['lambdas'] if lambdas is None else lambdas
         if self.takes_lambdas:
-            lambdas = self.meta['lambdas'] if lambdas is None else lambdas
             if not 0 <= min(lambdas) <= max(lambdas) <= last:
                 raise ValueError(f'lambdas must be in 0 ... {last}, got {lambdas}')
             feed['lambdas'] = np.array(lambdas, np.float32)
-        elif lambdas is not None:
+        elif list(lambdas) != self.meta['lambdas']:
             raise ValueError(f'the file holds the lambdas {self.meta["lambdas"]}')
         outputs = self.session.run(None, feed)
-        logits = None
-        if self.session.get_outputs()[-1].name == 'presence':
-            logits = outputs.pop()
-            lambdas = self.meta['lambdas'] if lambdas is None else lambdas
+        has_presence = self.session.get_outputs()[-1].name == 'presence'
+        logits = outputs.pop() if has_presence else None
         keypoints, scores = self.decode(*outputs)
-        if logits is not None:
+        if has_presence:
             scores *= self.presence(logits, keypoints, scores, np.array(lambdas))
         scale, corner = scale[:, None, None], corner[:, None, None]
         return keypoints / self.size * scale + corner, scores
