@@ -18,7 +18,7 @@ from ..conftest import REPO
 
 SHA256 = {
     'mipnet_tinypose_256x192.pth': (
-        '56b5dc7de5ff6603d5710f38f1506351bf1d810ef6487826dc0a43c6d2aa2704'
+        '341dda26b773d4fc3fa6bc2bb2cefbdcb544289f02cf7d7a38a79d601d5c8a98'
     ),
     'rtmdet_nano_person.pth': (
         '38eef72a932ef32f22cc57fc277622a84586cc4bc0620d26678f410fa0affbc8'
