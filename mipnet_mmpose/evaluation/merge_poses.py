@@ -1,8 +1,8 @@
 """How the N poses of all boxes of an image become its people.
 
 The metrics, inference and comparison share it. It is the authors' rule: a pose is
-scored as in ``CocoMetric``, the score of λ ≥ 1 is decayed (or multiplied by its
-presence), OKS-NMS does the rest.
+scored as in ``CocoMetric``, the score of λ ≥ 1 is decayed, OKS-NMS does the rest.
+Presence is ours; it takes the place of the decay.
 """
 
 import warnings
@@ -15,7 +15,7 @@ from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
 from .metric_configs import metric_configs
-from .oks import COCO_SIGMAS, oks_nms
+from .oks import COCO_SIGMAS, drop_patchwork, oks_nms
 
 UNKNOWN_SIGMA = 0.067  # the mean of COCO's 17
 
@@ -38,8 +38,9 @@ def merge_poses(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The people among the P poses of all boxes of one image.
 
-    Poses that are not finite and those below ``presence_thr`` are left out, OKS-NMS
-    drops people found twice.
+    Poses that are not finite and those below ``presence_thr`` are left out. OKS-NMS
+    drops people found twice; with presence also poses of λ ≥ 1 that are put together
+    from several better people.
 
     Args:
         keypoints (np.ndarray): in pixels of the image, (P, K, 2).
@@ -105,7 +106,11 @@ def merge_poses(
     left = np.flatnonzero(finite)
     soft = nms_mode == 'soft_oks_nms'
     kept = oks_nms(keypoints[left], scores[left], areas[left], nms_thr, sigmas, soft)
-    return left[kept], scores
+    left = left[kept]
+    if presence is not None and not soft:
+        poses = keypoints[left], areas[left], lambdas[left] >= 1
+        left = left[drop_patchwork(*poses, nms_thr, sigmas)]
+    return left, scores
 
 
 MERGE_DEFAULTS = dict(merge_poses.__kwdefaults__)

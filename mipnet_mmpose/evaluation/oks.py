@@ -37,11 +37,17 @@ def oks(
     Returns:
         np.ndarray: in [0, 1], (...). Bit for bit what COCOeval computes.
     """
+    similar = _similarity(poses, person, area, sigmas)
+    return similar.sum(axis=-1) / similar.shape[-1]
+
+
+def _similarity(poses, person, area, sigmas) -> np.ndarray:
+    """That of each keypoint, (..., K)."""
     variances = ((COCO_SIGMAS if sigmas is None else sigmas) * 2) ** 2
     offset = poses - person
     square = offset[..., 0] ** 2 + offset[..., 1] ** 2
     error = square / variances / (np.asarray(area) + np.spacing(1))[..., None] / 2
-    return np.exp(-error).sum(axis=-1) / error.shape[-1]
+    return np.exp(-error)
 
 
 def oks_nms(
@@ -78,4 +84,37 @@ def oks_nms(
             order = order[scores[order].argsort(kind='stable')[::-1]]
         else:
             order = order[similar <= threshold]
+    return np.array(keep, dtype=np.intp)
+
+
+def drop_patchwork(
+    keypoints: np.ndarray,
+    areas: np.ndarray,
+    suspects: np.ndarray,
+    threshold: float,
+    sigmas: Optional[np.ndarray] = None,
+) -> np.ndarray:
+    """Drop poses whose keypoints are those of several better persons.
+
+    As OKS-NMS, but each keypoint is compared with the person it is nearest to. With one
+    better person it is the same.
+
+    Args:
+        keypoints (np.ndarray): of the P persons of one image, best first, (P, K, 2).
+        areas (np.ndarray): in square pixels, (P, ).
+        suspects (np.ndarray): who may be dropped, bool (P, ).
+        threshold (float): as for :func:`oks_nms`.
+        sigmas (np.ndarray, optional): as for :func:`oks`.
+
+    Returns:
+        np.ndarray: indices of the persons kept, best first.
+    """
+    keep: list = []
+    for i in range(len(keypoints)):
+        if suspects[i] and keep:
+            area = (areas[keep] + areas[i]) / 2
+            similar = _similarity(keypoints[keep], keypoints[i], area, sigmas)
+            if similar.max(axis=0).mean() > threshold:
+                continue
+        keep.append(i)
     return np.array(keep, dtype=np.intp)

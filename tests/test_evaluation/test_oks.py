@@ -5,6 +5,7 @@ from mmpose.evaluation.functional.nms import oks_nms as stock_oks_nms
 from mmpose.evaluation.functional.nms import soft_oks_nms as stock_soft_oks_nms
 
 from mipnet_mmpose.evaluation import oks, oks_nms
+from mipnet_mmpose.evaluation.oks import drop_patchwork
 
 
 def crowd(num, num_keypoints=17, seed=0):
@@ -53,3 +54,16 @@ def test_of_equal_scores_the_later_person_comes_first():
     assert oks_nms(apart, scores, areas, 0.9).tolist() == best_first
     same = np.repeat(keypoints[:1], 64, axis=0)
     assert oks_nms(same, np.full(64, 0.5), areas, 0.9).tolist() == [63]
+
+
+def test_a_pose_put_together_from_two_persons_goes():
+    """Half of its keypoints are those of either one, so its OKS with each is 0.5."""
+    left = np.random.default_rng(0).uniform(0, 100, (17, 2))
+    both = left.copy()
+    both[8:] += (1000, 0)
+    poses = np.stack([left, left + (1000, 0), both, left + (0, 1000)])
+    areas, suspects = np.full(4, 1e4), np.array([False, False, True, True])
+    assert oks(both, left, 1e4) == pytest.approx(8 / 17)
+    assert oks_nms(poses, np.arange(4)[::-1], areas, 0.7).tolist() == [0, 1, 2, 3]
+    assert drop_patchwork(poses, areas, suspects, 0.7).tolist() == [0, 1, 3]
+    assert drop_patchwork(poses, areas, ~suspects, 0.7).tolist() == [0, 1, 2, 3]
