@@ -179,9 +179,11 @@ class PastePeople:
             key: np.concatenate([pasted[key].astype(rows.dtype), rows])
             for key, rows in results['siblings'].items()
         }
-        offset = siblings['centers'] - bbox_xyxy2cs(results['bbox'])[0]
-        order = np.linalg.norm(offset, axis=1).argsort(kind='stable')
-        results['siblings'] = {key: rows[order] for key, rows in siblings.items()}
+        if 'centers' in siblings:
+            offset = siblings['centers'] - bbox_xyxy2cs(results['bbox'])[0]
+            order = np.linalg.norm(offset, axis=1).argsort(kind='stable')
+            siblings = {key: rows[order] for key, rows in siblings.items()}
+        results['siblings'] = siblings
 
 
 def find_loading(pipeline: Compose) -> Optional[int]:
