@@ -192,7 +192,7 @@ class MIPNetHead(BaseHead):
         """Refuse what would end in a broadcast error or in a wrong loss."""
         head = self.head
         found = getattr(head, 'num_joints', getattr(head, 'out_channels', None))
-        if getattr(head.decoder, 'heatmap_type', '') == 'combined':
+        if getattr(getattr(head, 'decoder', None), 'heatmap_type', '') == 'combined':
             found //= 3  # and two offsets a keypoint
         weights = sample.get('gt_instance_labels', {}).get('keypoint_weights')
         flip = sample.metainfo.get('flip_indices')
