@@ -97,10 +97,8 @@ def count_siblings(dataset):
             if len(rows['keypoints']):
                 for step in steps:
                     rows = step(rows)
-                keypoints, visible = (
-                    rows['transformed_keypoints'],
-                    rows['keypoints_visible'],
-                )
+                visible = rows['keypoints_visible']
+                keypoints = rows['transformed_keypoints']
                 seen = count_in_crop(keypoints, visible, rows['input_size'])
                 counts[-1] = (seen >= dataset.min_keypoints).sum()
     return np.array(counts)
@@ -158,9 +156,8 @@ def run(args):
         if data:
             print('  the dataset of val_dataloader')
         else:
-            turns = not any(
-                w in str(whole) for w in ('ignore_orientation', 'unchanged')
-            )
+            flags = ('ignore_orientation', 'unchanged')
+            turns = not any(flag in str(whole) for flag in flags)
             stock = data_checks.stock_dataset_configs(whole, key)
             examine = data_checks.examine_dataset
             data = examined[str(whole)] = [examine(findings, *s, turns) for s in stock]

@@ -27,6 +27,8 @@ def parse_args(argv=None):
     add('--out', type=Path, default=Path('work_dirs/lambda_sweep'), help=shown)
     add('--device', default='cpu', help=shown)
     args = parser.parse_args(argv)
+    if args.steps < 1 or args.fps <= 0:
+        parser.error('--steps must be at least 1, --fps greater than 0')
     if any(x >= r or y >= b for x, y, r, b in args.bbox or ()):
         parser.error('--bbox is left, top, right, bottom')
     return args

@@ -164,10 +164,8 @@ def _identities(
     same = np.zeros(len(first), bool)
     for i in range(0, len(first), PAIRS_AT_ONCE):
         a, b = first[i : i + PAIRS_AT_ONCE], second[i : i + PAIRS_AT_ONCE]
-        both, area = (
-            labelled[a] & labelled[b],
-            (persons.areas[a] + persons.areas[b]) / 2,
-        )
+        both = labelled[a] & labelled[b]
+        area = (persons.areas[a] + persons.areas[b]) / 2
         # infinitely far where not labelled in both, which adds 0 to the sum
         poses = np.where(both[..., None], places[a], np.inf)
         with np.errstate(over='ignore', invalid='ignore'):

@@ -154,6 +154,16 @@ def test_every_mimb_weight_gets_a_gradient(pair_folder, where, num_instances):
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
+def test_a_head_without_a_decoder_of_its_own_learns(pair_folder):
+    cfg = estimator_config('neck')
+    cfg['head']['head'] = dict(type='VisPredictHead', pose_cfg=head_config())
+    model = MODELS.build(cfg).train()
+    batch = model.data_preprocessor(train_batch(pair_folder, 2), True)
+    losses = model.loss(**batch)
+    assert {'loss_kpt', 'loss_vis'} <= set(losses)
+    assert all(np.isfinite(value.item()) for value in losses.values())
+
+
 def test_autocast_trains_and_predicts(pair_folder):
     model = build()
     with torch.autocast('cpu', torch.bfloat16):
