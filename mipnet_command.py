@@ -87,7 +87,7 @@ def run_tool(run, args):
     """Run a script of ``tools/``; errors and Ctrl-C end it in one line."""
     try:
         run(args)
-    except (ModuleNotFoundError, OSError, ValueError) as error:
+    except (ModuleNotFoundError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f'error: {error}')
     except KeyboardInterrupt as stop:
         print('\ninterrupted', *stop.args, file=sys.stderr)  # after ^C

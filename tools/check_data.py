@@ -49,7 +49,7 @@ def read_config(args):
     cfg.merge_from_dict(options)
     if not any(cfg.get(f'{name}_dataloader') for name in LOADERS):
         raise ValueError('no train_dataloader, val_dataloader or test_dataloader')
-    init_default_scope(cfg.get('default_scope', 'mmpose'))
+    init_default_scope(cfg.get('default_scope') or 'mmpose')
     return cfg
 
 

@@ -110,6 +110,13 @@ def run(args):
     video = not isinstance(images, list)
     ids, boxes = find_boxes(args, images, video)
     total = max(images.frame_cnt, 0) if video else len(images)
+    pictures = drawn = args.out / 'visualizations'
+    if video:
+        pictures = drawn = args.out / f'{path.stem}.mp4'
+    elif path.is_file():
+        drawn = pictures / path.name
+    if not args.no_pictures and path.resolve() in (pictures.resolve(), drawn.resolve()):
+        raise ValueError(f'{path} would be overwritten: give another --out')
     inferencer = MIPNetInferencer(
         args.config,
         args.checkpoint,
@@ -118,11 +125,6 @@ def run(args):
         det_weights=args.det_checkpoint,
         det_cat_ids=args.det_cat_ids,
     )
-    pictures = drawn = args.out / 'visualizations'
-    if video:
-        pictures = drawn = args.out / f'{path.stem}.mp4'
-    elif path.is_file():
-        drawn = pictures / path.name
     batches = inferencer(
         args.input,
         bboxes=boxes,

@@ -56,10 +56,10 @@ def pose_network(model):
     from mipnet_mmpose.models.lambdas import LambdaModule
 
     folds = [module for module in model.modules() if isinstance(module, LambdaModule)]
-    codec = type(model.head.decoder).__name__
-    shown = model.test_cfg.get('output_keypoint_indices')
     if not folds:
         raise ValueError('the model has no MIMB, there is no lambda to export')
+    codec = type(getattr(model.head, 'decoder', None)).__name__
+    shown = model.test_cfg.get('output_keypoint_indices')
     if codec not in OUTPUTS:
         known = f'known are {[*OUTPUTS]}'
         raise ValueError(f'model.head.head.decoder is a {codec}; {known}')
@@ -87,6 +87,8 @@ def pose_network(model):
             if isinstance(model.head.head, RLEHead):
                 points, deviations = outputs[0].split(2, dim=-1)
                 outputs = [torch.cat([points, deviations.sigmoid()], dim=-1)]
+            if OUTPUTS[codec] == ['heatmaps']:
+                outputs = outputs[-1:]  # of the last stage, as MMPose decodes
             outputs = list(outputs[: len(OUTPUTS[codec])])
             if shown is not None:
                 outputs = [output[:, list(shown)] for output in outputs]

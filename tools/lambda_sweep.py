@@ -27,6 +27,8 @@ def parse_args(argv=None):
     add('--out', type=Path, default=Path('work_dirs/lambda_sweep'), help=shown)
     add('--device', default='cpu', help=shown)
     args = parser.parse_args(argv)
+    if (args.config is None) != (args.checkpoint is None):
+        parser.error('--config and --checkpoint go together')
     if args.steps < 1 or args.fps <= 0:
         parser.error('--steps must be at least 1, --fps greater than 0')
     if any(x >= r or y >= b for x, y, r, b in args.bbox or ()):

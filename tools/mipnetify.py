@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mipnet_command import run_tool
 
 
 def parse_args(argv):
@@ -19,7 +20,7 @@ def parse_args(argv):
     add = parser.add_argument
     default = ' (default: %(default)s)'
     add('config', nargs='?', help="a path, the name of one of MMPose's or mmpose::PATH")
-    add('-o', '--out', type=Path, help='default: mipnet_<CONFIG> in this folder')
+    add('-o', '--out', type=Path, help='file or folder (default: mipnet_<CONFIG> here)')
     add(
         '--num-instances',
         type=int,
@@ -61,8 +62,8 @@ def parse_args(argv):
     return args
 
 
-def main(argv=None):
-    args = parse_args(argv)
+def run(args):
+    """Write the config."""
     import mipnet_mmpose  # noqa: F401 (before mmpose.models)
 
     # isort: split
@@ -82,7 +83,7 @@ def main(argv=None):
         for family, places in MIMB_PLACES.items():
             print(f'{family:24}  {"  ".join(places)}')
         return
-    name, out = args.pop('config'), args.pop('out')
+    name, out = args.pop('config'), args.pop('out') or Path()
     try:
         stock = find_config(name)
         if Config._is_lazy_import(str(stock)):
@@ -94,16 +95,20 @@ def main(argv=None):
             args['insert'] = [parse_place(place) for place in args['insert']]
         changes = mipnet_changes(Config.fromfile(stock), **args)
     except Exception as error:  # a config is a program
-        sys.exit(f'mipnetify: {error}')
-    out = out or Path(f'mipnet_{stock.stem}.py')
+        raise ValueError(error) from error
+    out = out / f'mipnet_{stock.stem}.py' if out.is_dir() else out
     base = os.path.relpath(stock, out.resolve().parent)
     if STOCK_CONFIGS in stock.parents:
         base = f'mmpose::{stock.relative_to(STOCK_CONFIGS)}'
     text = config_text(Path(base).as_posix(), changes)
     if out.is_file() and out.read_text() != text:
-        sys.exit(f'mipnetify: OUT {out} is there already and is another config')
+        raise ValueError(f'OUT {out} is there already and is another config')
     write_text(out, text)
     print(out)
+
+
+def main(argv=None):
+    run_tool(run, parse_args(argv))
 
 
 if __name__ == '__main__':

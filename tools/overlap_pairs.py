@@ -68,7 +68,8 @@ class PairMaker:
         self.images = {image['id']: image for image in data['images']}
         self.by_image = defaultdict(list)
         for person in data['annotations']:
-            self.by_image[person['image_id']].append(person)
+            if person['image_id'] in self.images:
+                self.by_image[person['image_id']].append(person)
         self.flips = {
             category['id']: flip_indices(category.get('keypoints') or ())
             for category in data['categories']

@@ -200,9 +200,12 @@ def main(args):
     except Exception as error:  # onnxruntime has many kinds
         sys.exit(f'error: {error}')
     if args.draw:
+        if not cv2.haveImageWriter(args.draw):
+            sys.exit(f'error: --draw {args.draw} has no suffix of a picture')
         lambdas = args.lambdas or model.meta['lambdas']
         drawn = draw(image, keypoints, scores, lambdas, model.meta['skeleton'])
-        cv2.imwrite(args.draw, drawn)
+        if not cv2.imwrite(args.draw, drawn):
+            sys.exit(f'error: {args.draw} cannot be written')
     poses = np.concatenate([keypoints, scores[..., None]], axis=-1)
     print(json.dumps(poses.round(3).tolist()))
 

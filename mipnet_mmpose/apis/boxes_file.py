@@ -40,7 +40,10 @@ def boxes_from_file(
         categories = {entry['id']: entry['name'] for entry in categories}
         boxes = _boxes_by_id(content['annotations'], categories)
         if isinstance(images, mmcv.VideoReader):
-            images = [f'frame {i}' for i in range(max(images.frame_cnt, 0))]
+            count = images.frame_cnt
+            if count <= 0:  # what a browser records does not say
+                count = max((int(key) + 1 for key in boxes), default=0)
+            images = [f'frame {i}' for i in range(count)]
             content.pop('images', None)
         if 'images' in content:
             names = {image['id']: image['file_name'] for image in content['images']}

@@ -14,7 +14,9 @@ from mmpose.datasets.transforms import LoadImage
 from .boxes_file import boxes_from_file
 
 # what OpenCV reads and Python alone, on a machine without mime.types, does not know
-for _kind in ('image/webp', 'video/mkv', 'video/m4v', 'video/wmv', 'video/flv'):
+for _kind in ('image/webp', 'image/jfif', 'video/mkv', 'video/m4v', 'video/wmv'):
+    mimetypes.add_type(_kind, f'.{_kind[6:]}')
+for _kind in ('video/flv', 'video/mts', 'video/m2ts', 'video/3gp', 'video/ogv'):
     mimetypes.add_type(_kind, f'.{_kind[6:]}')
 
 
@@ -44,7 +46,7 @@ def load_images(
     if isinstance(bboxes, (str, Path)):
         _, bboxes = boxes_from_file(bboxes, images)
     elif bboxes is not None:
-        # a video may have fewer frames than its header says
+        # a video may have fewer frames than its header says, or more
         listed = isinstance(images, (list, tuple))
         bboxes = check_boxes(bboxes, len(images) if listed else len(bboxes))
     skipped: dict[str, list] = dict(images=[], boxes=[])
@@ -60,7 +62,7 @@ def load_images(
             else:
                 size = pixels.shape[1::-1]
                 if bboxes is not None:
-                    boxes = bboxes[i]
+                    boxes = bboxes[i] if i < len(bboxes) else boxes
                 else:
                     whole = np.array([[0, 0, *size, 1]], np.float32)
                     boxes = whole if detect is None else detect(pixels)
@@ -78,7 +80,7 @@ def load_images(
 
 def check_boxes(bboxes: Sequence, num_images: int) -> list[np.ndarray]:
     """Boxes with a score (n, 5) of each image; of one image also its boxes alone."""
-    if num_images == 1 and len(bboxes) and np.ndim(bboxes[0]) == 1:
+    if num_images == 1 and (not len(bboxes) or np.ndim(bboxes[0]) == 1):
         bboxes = [bboxes]
     arrays = [np.asarray(boxes, dtype=np.float32) for boxes in bboxes]
     arrays = [a if a.size else a.reshape(0, 5) for a in arrays]
@@ -125,6 +127,6 @@ def list_images(path: Union[str, Path]) -> Union[list[str], mmcv.VideoReader]:
     if images:
         return images
     video = mmcv.VideoReader(str(path)) if path.is_file() else None
-    if not video or not video.opened:
+    if kinds != ['video'] or not video or not video.opened:
         raise ValueError(f'{path}: no image, no readable video, no folder of images')
     return video

@@ -66,7 +66,7 @@ def estimate_poses(
     check_mimbs_loaded(model, 'the checkpoint of the model')
     if isinstance(images, (str, Path, np.ndarray)):
         images = [images]
-    init_default_scope(model.cfg.get('default_scope', 'mmpose'))
+    init_default_scope(model.cfg.get('default_scope') or 'mmpose')
     pipeline = Compose(image_pipeline(model.cfg))
     settings = merge_settings(model.cfg, **merge)
     people = [

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -117,6 +118,8 @@ class MIPNetInferencer(Pose2DInferencer):
             ValueError: where the input is no image, folder or video, or the boxes
                 are not one array per image.
         """
+        if str(inputs)[:6] == 'webcam' and os.path.exists(inputs):
+            inputs = os.path.join('.', inputs)  # a file of that name is no camera
         self._video_input = False
         folder = kwargs.get('pred_out_dir', f'{out_dir}/predictions' if out_dir else '')
         try:
@@ -197,7 +200,7 @@ class MIPNetInferencer(Pose2DInferencer):
             )
 
     def _init_pipeline(self, cfg: Any) -> Compose:
-        init_default_scope(cfg.get('default_scope', 'mmpose'))
+        init_default_scope(cfg.get('default_scope') or 'mmpose')
         cfg.setdefault('data_mode', 'topdown')  # what the stock inferencer looks for
         cfg.setdefault('dataset_type', 'CocoDataset')
         return Compose(image_pipeline(cfg))

@@ -26,6 +26,8 @@ def by_overlap(models: dict[str, TestedModel]) -> dict[str, dict]:
     """
     first = next(iter(models.values()))
     people = [ann for ann in first.annotations.values() if not ann.get('iscrowd')]
+    persons = {a['category_id'] for a in people if any(a.get('keypoints', ())[2::3])}
+    people = [ann for ann in people if ann['category_id'] in persons]
     images = np.array([ann['image_id'] for ann in people])
     boxes, ids = annotated_boxes(people), np.array([ann['id'] for ann in people])
     overlap = largest_ious(images, boxes)

@@ -19,6 +19,8 @@ RESUMED_NOTHING = (
 class MIPNetCheckHook(Hook):
     """Look at what a MIPNet needs of the rest of the config, before it runs.
 
+    - ``--cfg-options num_instances=3`` changes a name that nothing reads any more: an
+      error.
     - A stock head behind MIMBs, which does not regroup what is folded, is an error, and
       so are a backbone and a neck that both fold.
     - A stock metric takes one pose per box: it is an error that says what to use.
@@ -47,6 +49,11 @@ class MIPNetCheckHook(Hook):
                 'model.backbone and model.neck both fold: keep one of them'
             )
         ((part, num),) = folding.items()
+        if runner.cfg.get('num_instances', num) != num:
+            raise ValueError(
+                f'num_instances={runner.cfg.num_instances}, but model.{part} has {num}: '
+                'it is a name inside the config file, change it there'
+            )
         if not any(isinstance(module, MIPNetHead) for module in model.modules()):
             head = type(getattr(model, 'head', None)).__name__
             raise ValueError(

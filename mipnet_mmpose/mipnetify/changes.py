@@ -195,7 +195,10 @@ def _evaluator(evaluator: Any, path: str) -> Any:
     if name in ('DumpResults', 'PrimaryInstanceMetric') or 'MultiInstance' in name:
         return base(path)
     if METRICS.get(f'MultiInstance{name}') is not None:
-        return base(path, type=f'MultiInstance{name}')
+        # none between the boxes; the N poses of a box need one
+        none = evaluator.get('nms_mode') == 'none'
+        nms = dict(nms_mode='oks_nms') if none else {}
+        return base(path, type=f'MultiInstance{name}', **nms)
     primary = dict(type='PrimaryInstanceMetric', metric=base(path))
     return primary if path.endswith(']') else dict(_delete_=True, **primary)
 

@@ -26,7 +26,9 @@ def fine_tuning(cfg: Config, freeze: bool) -> dict[str, Any]:
     rate = (wrapper.get('optimizer') or {}).get('lr')
     rate = None if freeze else rate  # no stock layer learns then
     if rate:
-        keys = {name: dict(lr_mult=SLOWER) for name in ('mimbs', 'presence')}
+        # long names: mmengine takes the longest, 'backbone' would come before 'mimbs'
+        new = ('backbone.mimbs', 'neck.mimbs', 'head.presence')
+        keys = {name: dict(lr_mult=SLOWER) for name in new}
         changes['optim_wrapper'] = dict(
             optimizer=dict(lr=float(f'{rate / SLOWER:g}')),
             paramwise_cfg=dict(custom_keys=keys),

@@ -62,7 +62,7 @@ def use_lambdas(model: nn.Module, lambdas: Sequence[float]) -> Iterator[None]:
     """Let a model in eval mode answer these λ instead of 0 … N−1.
 
     Args:
-        model (nn.Module): a pose estimator, or any part of it.
+        model (nn.Module): a pose estimator.
         lambdas (Sequence[float]): L real values in [0, N - 1]; the model then
             gives L poses per box.
 

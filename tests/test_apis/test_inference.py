@@ -98,6 +98,7 @@ def test_batches_change_nothing(model, photo):
     expected = estimate_poses(model, images, given)
     for people, others in zip(estimate_poses(model, images, given, 2), expected):
         assert_same(people, others)
+    assert_same(estimate_poses(model, image, np.zeros((0, 4)))[0], expected[1])
     nobody, people = expected[1:]
     assert nobody['keypoints'].shape == (0, 17, 2)
     assert nobody['bboxes'].shape == (0, 4)

@@ -132,6 +132,16 @@ def test_frames_that_a_header_promises_are_no_frames(inferencer, video_file, tmp
     readable = len(read_video(cut))
     assert 2 < readable < 12
     assert len(list(inferencer(str(cut)))) == readable
+    # a frame more than there are boxes has nobody
+    boxes = [[[20, 10, 90, 110]]] * (readable - 1)
+    people = [r['predictions'][0] for r in inferencer(str(cut), bboxes=boxes)]
+    assert len(people) == readable and people[-2] and not people[-1]
+
+
+def test_a_file_named_webcam_is_no_camera(inferencer, photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite('webcam.png', photo[0])
+    assert len(list(inferencer('webcam.png'))) == 1
 
 
 def test_keypoints_are_found_in_the_config(photo, tmp_path):

@@ -17,7 +17,7 @@ def run(model, optim_wrapper=None, **runner):
     """Warnings of the hook at the start of a training."""
     warnings = []
     start = dict(_resume=False, _has_loaded=False, _load_from=None, work_dir='out')
-    start.update(_val_loop=None, _test_loop=None)
+    start.update(_val_loop=None, _test_loop=None, cfg=Config())
     runner = SimpleNamespace(
         model=model,
         logger=SimpleNamespace(warning=warnings.append),
@@ -83,6 +83,13 @@ def test_two_that_fold_are_refused():
     cfg = dict(estimator_config('backbone'), neck=estimator_config('neck')['neck'])
     with pytest.raises(ValueError, match='model.backbone and model.neck both fold'):
         run(MODELS.build(cfg))
+
+
+def test_a_name_that_nothing_reads_is_refused():
+    model = MODELS.build(estimator_config())
+    run(model, cfg=Config(dict(num_instances=2)))
+    with pytest.raises(ValueError, match='num_instances=3, but model.backbone has 2'):
+        run(model, cfg=Config(dict(num_instances=3)))
 
 
 class MyCocoMetric(CocoMetric):

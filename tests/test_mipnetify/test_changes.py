@@ -146,7 +146,8 @@ def test_levels_that_the_head_reads_are_modulated_behind_the_stock_neck():
 
 
 N_POSES, PRIMARY = 'MultiInstanceCocoMetric', 'PrimaryInstanceMetric'
-COCO, AUC = dict(type='CocoMetric'), dict(type='mmpose.AUC')
+COCO = dict(type='CocoMetric', nms_mode='none')  # as MSPN and RSN have it
+AUC = dict(type='mmpose.AUC')
 DUMP = dict(type='DumpResults', out_file_path='x.pkl')
 
 
@@ -172,6 +173,7 @@ def test_every_form_of_evaluator_is_built_with_metrics_for_n_poses(evaluator, ki
     cfg.val_evaluator = cfg.test_evaluator = evaluator
     built = Runner.build_evaluator(None, mipnetify(cfg).test_evaluator)
     assert [type(metric).__name__ for metric in built.metrics] == kinds
+    assert built.metrics[0].nms_mode == 'oks_nms' or kinds == [PRIMARY]
     multi = 'datasets' in evaluator
     assert type(built).__name__ == ('MultiDatasetEvaluator' if multi else 'Evaluator')
 
@@ -224,6 +226,7 @@ def learning_rates(cfg):
     [
         ('backbone', dict()),
         ('neck', dict(paramwise_cfg=dict(custom_keys=dict(norm=dict(decay_mult=0.0))))),
+        ('backbone', dict(paramwise_cfg=dict(custom_keys=dict(backbone=dict())))),
         (
             'backbone',
             dict(
@@ -232,7 +235,7 @@ def learning_rates(cfg):
             ),
         ),
     ],
-    ids=['plain', 'custom_keys', 'layer decay'],
+    ids=['plain', 'custom_keys', 'backbone', 'layer decay'],
 )
 def test_stock_layers_learn_at_a_tenth_of_the_rate(where, wrapper, checkpoint):
     adam = dict(type='Adam', lr=5e-4, weight_decay=0.01)
@@ -332,7 +335,7 @@ def refused(*args):
 )
 def test_what_cannot_become_a_mipnet_is_named(args, message, tmp_path):
     out = tmp_path / 'out.py'
-    assert re.match(f'mipnetify: .*{message}', refused(*args, '-o', out))
+    assert re.match(f'error: .*{message}', refused(*args, '-o', out))
     assert not out.exists()
 
 
@@ -343,6 +346,9 @@ def test_another_config_is_not_overwritten(tmp_path, capsys):
     out = tmp_path / 'sub' / 'mipnet.py'
     for _ in range(2):  # the same again is no loss
         assert str(out) in run_tool(capsys, stock, '-o', out)
+    assert str(out.with_name('mipnet_stock.py')) in run_tool(
+        capsys, stock, '-o', out.parent
+    )
     assert "_base_ = '../stock.py'" in out.read_text()
     assert Config.fromfile(out).model.head.type == 'MIPNetHead'
     out.write_text(out.read_text() + 'work_dir = "mine"\n')

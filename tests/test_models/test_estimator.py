@@ -172,6 +172,9 @@ def test_autocast_trains_and_predicts(pair_folder):
         loss.backward()
         assert loss.isfinite()
         assert model.eval()(data['inputs'], None).shape == (6, 17, 32, 24)
+        # features of a layer that autocast keeps in float32, as a LayerNorm on CUDA
+        model.extract_feat = lambda x: (torch.rand(6, 8, 32, 24),)
+        assert len(model(**data, mode='predict')) == 3
 
 
 @pytest.mark.parametrize('where', ['backbone', 'neck'])

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -162,6 +163,17 @@ def test_ctrl_c_leaves_whole_files(run, video_file, monkeypatch):
     assert '6 frames, ' in printed.out
     assert {p['image_id'] for p in people} == set(range(6))
     assert len(read_video(out / 'video.mp4')) == 6
+
+
+def test_the_input_is_not_overwritten(run, folder, video_file, tmp_path):
+    pictures = tmp_path / 'out' / 'visualizations'
+    folder.rename(tmp_path / 'images2')
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'images2').rename(pictures)
+    video = Path(video_file).rename(tmp_path / 'out' / 'clip.mp4')
+    for path in (pictures, pictures / '000020.png', video):
+        run(path, code=f'{path.name} would be overwritten: give another --out')
+    assert len(read_video(video)) == 12
 
 
 def test_a_bad_boxes_file_is_named(run, folder, tmp_path):

@@ -191,6 +191,17 @@ def test_regression(tmp_path, head):
     assert np.abs(keypoints[:, 0] - keypoints[:, 1]).max() > 0.01
 
 
+def test_of_several_stages_the_last_one_is_exported(tmp_path):
+    model = estimator_config('neck', 2)
+    cpm = dict(in_channels=3, out_channels=17, feat_channels=8, num_stages=2)
+    model['backbone'] = dict(type='CPM', **cpm)
+    model['neck']['in_channels'] = [17, 17]
+    head = model['head']['head']
+    head.update(type='CPMHead', in_channels=17, num_stages=2, final_layer=None)
+    head['decoder'] = dict(CODEC, heatmap_size=(12, 16))
+    assert_same_poses(*export(tmp_path, model=model))
+
+
 @pytest.mark.slow
 def test_rtmpose_with_three_instances(tmp_path):
     paths, file = export(tmp_path, config=RTMPOSE_S)

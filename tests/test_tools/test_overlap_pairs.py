@@ -73,6 +73,7 @@ def others_first(data):
     data['categories'].insert(0, dict(id=7, name='dog', keypoints=['head', 'tail']))
     data['categories'].insert(0, dict(id=8, name='ball'))
     data['annotations'] += [dog, dict(id=98, image_id=1, category_id=8)]
+    data['annotations'].append(dict(data['annotations'][0], id=97, image_id=785))
 
 
 def no_names(data):

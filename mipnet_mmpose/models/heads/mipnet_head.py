@@ -222,7 +222,8 @@ def _per_instance(loss: nn.Module) -> nn.Module:
 def _numpy_precision(feats: Any) -> Iterator[Any]:
     """Stock heads decode with numpy, which has no bfloat16: give them float32."""
     level = first_tensor(feats)
-    if level.dtype != torch.bfloat16:
+    probe = level.new_zeros(1, 1)  # the head's layers give what a product is
+    if (probe @ probe).dtype != torch.bfloat16:
         yield feats
         return
     with torch.autocast(level.device.type, enabled=False):
