@@ -111,7 +111,7 @@ def show_training(cfg, args):
     from mmengine.runner import set_random_seed
     from mmpose.registry import DATASETS
 
-    from mipnet_mmpose.datasets.multi_instance_dataset import walk_datasets
+    from mipnet_mmpose.datasets.multi_instance_dataset import chain_datasets
     from mipnet_mmpose.visualization.draw_targets import draw_samples
     from mipnet_mmpose.whole_files import written_whole
 
@@ -122,7 +122,8 @@ def show_training(cfg, args):
     with contextlib.redirect_stdout(io.StringIO()):  # xtcocotools talks
         dataset = DATASETS.build(whole)
         dataset.full_init()
-    ours = next(p for p in walk_datasets(dataset) if hasattr(p, 'sibling_indices'))
+    parts = (part for chain in chain_datasets(dataset) for part in chain)
+    ours = next(part for part in parts if hasattr(part, 'sibling_indices'))
     siblings = count_siblings(ours)
     lone = ': no sibling is learnt' if ours.num_instances == 1 else ''
     print(f'  N = {ours.num_instances} per box{lone}')

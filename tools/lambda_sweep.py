@@ -45,7 +45,7 @@ def draw_steps(model, image, box, lambdas, threshold):
 
     from mipnet_mmpose import COLORS, draw_poses, use_lambdas
     from mipnet_mmpose.apis.inference import shown_skeleton
-    from mipnet_mmpose.visualization.grid import add_titles
+    from mipnet_mmpose.visualization.draw_poses import add_titles
 
     model.test_cfg['output_heatmaps'] = True
     with use_lambdas(model, lambdas):

@@ -55,9 +55,9 @@ def estimate_poses(
         probability that the box has such a person.
 
     Raises:
-        ValueError: where the boxes are not one array per image, a name in ``merge`` is
-            unknown, the MIMBs are untrained because the checkpoint is of the stock
-            model, or the keypoints are not as many as the metainfo has.
+        ValueError: where the boxes are not one array per image, the MIMBs are untrained
+            because the checkpoint is of the stock model, or the keypoints are not as
+            many as the metainfo has.
 
     Example::
 
@@ -84,11 +84,10 @@ def predict_people(
     settings: dict[str, Any],
     batch_size: int = 32,
 ) -> PoseDataSample:
-    """The people of one image by :func:`merge_poses`.
+    """The people of one image, by :func:`merge_poses`, as ``pred_instances``.
 
-    Returns:
-        PoseDataSample: ``pred_instances`` with the fields of :func:`estimate_poses`;
-        ``pred_fields`` with ``heatmaps`` (N·K, H, W) where the model gives them.
+    Their fields are those of :func:`estimate_poses`. With ``pred_fields``, ``heatmaps``
+    (N·K, H, W), where the model gives them.
     """
     shown = model.test_cfg.get('output_keypoint_indices')
     sigmas = merge_sigmas(model.dataset_meta, shown)

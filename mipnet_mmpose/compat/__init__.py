@@ -22,11 +22,10 @@ def install() -> None:
     if os.environ.get('MIPNET_COMPAT') == '0':
         return
     install_mmcv_ext()  # makes MMPose importable, which the others import
+    from . import patches  # noqa: F401
     from .checkpoint_globals import admit_checkpoint_globals
-    from .patches import patch
 
     admit_checkpoint_globals()
-    patch()
 
 
 def install_mmcv_ext() -> None:

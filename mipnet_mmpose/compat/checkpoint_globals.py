@@ -20,9 +20,6 @@ def history_buffer_getattr(owner: Any, name: str) -> Callable:
     """``getattr``, but for the statistics methods of ``HistoryBuffer`` alone.
 
     A pickle names them so. The real ``getattr`` would open the way to any code.
-
-    Raises:
-        pickle.UnpicklingError: where anything else is asked for.
     """
     if owner is HistoryBuffer and name in STATISTICS:
         return getattr(owner, name)

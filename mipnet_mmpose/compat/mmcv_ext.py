@@ -25,14 +25,6 @@ def __getattr__(name):
     return _missing(name)
 
 
-def get_compiler_version():
-    """Answer for ``mmcv.utils.collect_env``."""
-    return 'not available (mmcv-lite)'
-
-
-get_compiling_cuda_version = get_compiler_version
-
-
 def nms(boxes, scores, iou_threshold, offset):
     """Indices of the boxes kept, best first, of (N, 4) corners and (N,) scores.
 

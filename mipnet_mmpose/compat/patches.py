@@ -14,70 +14,62 @@ from mmpose.engine.hooks import BadCaseAnalysisHook
 
 from ..whole_files import written_whole
 
-
-def patch() -> None:
-    """Replace them all."""
-    # MMPoseInferencer(pose2d=NAME, scope='mipnet_mmpose'): MMEngine knows no others
-    MODULE2PACKAGE['mipnet_mmpose'] = 'mipnet_mmpose'
-    _replace(LocalBackend, 'put', write_whole)
-    _replace(KeypointConverter, 'transform', convert_without_3d)
-    _replace(BadCaseAnalysisHook, 'check_badcase', judge_primary)
-    for module in (inference, inferencer):  # each has it under its own name
-        _replace(module, 'dataset_meta_from_config', look_into_wrappers)
+# MMPoseInferencer(pose2d=NAME, scope='mipnet_mmpose'): MMEngine knows no others
+MODULE2PACKAGE['mipnet_mmpose'] = 'mipnet_mmpose'
 
 
-def _replace(owner: Any, name: str, make: Callable[[Callable], Callable]) -> None:
-    stock = getattr(owner, name)
-    setattr(owner, name, functools.wraps(stock)(make(stock)))
+def replaces(owner: Any, name: str) -> Callable[[Callable], Callable]:
+    """Put a function in the place of a stock one, which is its first argument."""
+
+    def replace(function: Callable) -> Callable:
+        stock = getattr(owner, name)
+
+        @functools.wraps(stock)
+        def call(*args, **kwargs):
+            return function(stock, *args, **kwargs)
+
+        setattr(owner, name, call)
+        return function
+
+    return replace
 
 
-def write_whole(stock: Callable) -> Callable:
+@replaces(LocalBackend, 'put')
+def write_whole(stock, self, obj, filepath):
     """A checkpoint is there as a whole or not at all, if its process is killed."""
-
-    def put(self, obj, filepath):
-        with written_whole(filepath) as part:
-            stock(self, obj, part)
-
-    return put
+    with written_whole(filepath) as part:
+        stock(self, obj, part)
 
 
-def convert_without_3d(stock: Callable) -> Callable:
+@replaces(KeypointConverter, 'transform')
+def convert_without_3d(stock, self, results):
     """``KeypointConverter`` takes COCO-WholeBody, which says ``keypoints_3d=None``."""
-
-    def transform(self, results):
-        if results.get('keypoints_3d', True) is None:
-            del results['keypoints_3d']
-        return stock(self, results)
-
-    return transform
+    if results.get('keypoints_3d', True) is None:
+        del results['keypoints_3d']
+    return stock(self, results)
 
 
-def judge_primary(stock: Callable) -> Callable:
+@replaces(BadCaseAnalysisHook, 'check_badcase')
+def judge_primary(stock, self, data_batch, data_sample):
     """``BadCaseAnalysisHook`` judges λ = 0 alone: it knows one person per box."""
-
-    def check_badcase(self, data_batch, data_sample):
-        poses = data_sample.pred_instances
-        if 'lambdas' in poses:
-            data_sample = copy.copy(data_sample)
-            data_sample.pred_instances = poses[[int(poses.lambdas.argmin())]]
-        return stock(self, data_batch, data_sample)
-
-    return check_badcase
+    poses = data_sample.pred_instances
+    if 'lambdas' in poses:
+        data_sample = copy.copy(data_sample)
+        data_sample.pred_instances = poses[[int(poses.lambdas.argmin())]]
+    return stock(self, data_batch, data_sample)
 
 
-def look_into_wrappers(stock: Callable) -> Callable:
+@replaces(inference, 'dataset_meta_from_config')
+@replaces(inferencer, 'dataset_meta_from_config')  # there under its own name
+def look_into_wrappers(stock, config, dataset_mode='train'):
     """MMPose's APIs, which look into no wrapper, find the keypoints of its dataset."""
-
-    def dataset_meta_from_config(config, dataset_mode='train'):
-        key = f'{dataset_mode}_dataloader'
-        dataset = (config.get(key) or {}).get('dataset') or {}
-        while 'metainfo' not in dataset:
-            inner = dataset.get('dataset') or dataset.get('datasets')
-            if not inner:
-                break
-            dataset = inner[0] if isinstance(inner, (list, tuple)) else inner
-        if dataset:
-            config = ConfigDict({key: dict(dataset=dataset)})
-        return stock(config, dataset_mode)
-
-    return dataset_meta_from_config
+    key = f'{dataset_mode}_dataloader'
+    dataset = (config.get(key) or {}).get('dataset') or {}
+    while 'metainfo' not in dataset:
+        inner = dataset.get('dataset') or dataset.get('datasets')
+        if not inner:
+            break
+        dataset = inner[0] if isinstance(inner, (list, tuple)) else inner
+    if dataset:
+        config = ConfigDict({key: dict(dataset=dataset)})
+    return stock(config, dataset_mode)

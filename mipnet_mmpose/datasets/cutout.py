@@ -29,11 +29,8 @@ class Placed(NamedTuple):
 class Cutout:
     """What of a person is inside of both its mask and its box.
 
-    A keypoint outside of it is not labelled any more.
-
-    Args:
-        person (dict): Sample of a stock dataset.
-        flip (bool): Mirror the person, by its ``flip_indices``.
+    A keypoint outside of it is not labelled any more. The person is the sample of a
+    stock dataset, and mirrored by its ``flip_indices``.
 
     Attributes:
         mask (np.ndarray | None): float32 0 or 1, (h, w); None where there is none that
@@ -70,16 +67,10 @@ class Cutout:
     def place(
         self, factor: float, corner: np.ndarray, shape: tuple[int, int]
     ) -> Optional[Placed]:
-        """Scale the box of the person and put it into another image.
+        """Scale the box of the person and put its left and top at a corner.
 
-        Args:
-            factor (float): The box is as many times as large there.
-            corner (np.ndarray): Left and top of the box there, in pixels.
-            shape (tuple[int, int]): Height and width of that image.
-
-        Returns:
-            Placed | None: None without a mask, or where hardly anything of it is
-            inside of the image.
+        That is in pixels of another image, whose height and width are given. None
+        without a mask, or where hardly anything of it is inside of the image.
         """
         if self.mask is None:
             return None
@@ -121,16 +112,9 @@ class Cutout:
     def paste(
         self, image: np.ndarray, own: np.ndarray, placed: Placed
     ) -> Optional[np.ndarray]:
-        """A copy of an image with the person in it.
+        """A copy of an image (H, W, ...) with the person of the image ``own`` in it.
 
-        Args:
-            image (np.ndarray): (H, W, ...).
-            own (np.ndarray): That of the person.
-            placed (Placed): What :meth:`place` returned for ``image``.
-
-        Returns:
-            np.ndarray | None: None where the person's image has another size than its
-            annotation says.
+        None where that has another size than the person's annotation says.
         """
         picture, is_of = own[self.region], is_of_size(self.person, own.shape[:2])
         if picture.shape[:2] != self.mask.shape or not is_of:

@@ -15,15 +15,10 @@ MIN_SHARE = 0.1
 
 
 def mask_share(person: dict, box: np.ndarray) -> float:
-    """Share of a box that a mask covers, at most: told without decoding it.
+    """Share of a box (4,) that a mask covers, at most: told without decoding it.
 
-    Args:
-        person (dict): A sample of a stock dataset, or an annotation, with
-            ``segmentation`` as COCO has it.
-        box (np.ndarray): Left, top, right, bottom in pixels, (4, ).
-
-    Returns:
-        float: NaN without a segmentation, 0 where it is not a mask.
+    ``person`` is a sample of a stock dataset, or an annotation of COCO's. It is NaN
+    without a segmentation, and 0 where that is not a mask.
     """
     segments = person.get('segmentation')
     if not segments or person.get('iscrowd'):
@@ -44,16 +39,10 @@ def mask_share(person: dict, box: np.ndarray) -> float:
 def person_mask(
     person: dict, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)
 ) -> Optional[np.ndarray]:
-    """The pixels of a person in a window of its image.
+    """The pixels of a person in a window of its image, bool, as the shape (H, W).
 
-    Args:
-        person (dict): As for :func:`mask_share`.
-        shape (tuple[int, int]): Height and width of the window.
-        corner (tuple[int, int]): Its left and top. Defaults to those of the image.
-
-    Returns:
-        np.ndarray | None: bool, (H, W); None where the person has no mask, or an RLE
-        that does not hold the window.
+    None where the person has no mask, or an RLE that does not hold the window. The
+    corner is the window's left and top.
     """
     segments = person.get('segmentation')
     if not segments or person.get('iscrowd'):

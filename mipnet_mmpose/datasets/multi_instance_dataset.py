@@ -8,8 +8,7 @@ from mmengine.logging import print_log
 from mmpose.datasets.transforms import GenerateTarget
 from mmpose.registry import DATASETS
 
-from .donors import Donors, Source
-from .paste_people import PastePeople, find_loading
+from .paste_people import Donors, PastePeople, Source, find_loading
 from .sibling_pipeline import SiblingPipeline
 from .siblings import Persons, SiblingIndex, read_persons
 from .transforms import GenerateMultiInstanceTarget
@@ -70,7 +69,8 @@ class MultiInstanceDataset:
                 )
             dataset = dict(dataset, pipeline=pipeline)
         self.dataset = DATASETS.build(dataset)
-        parts = list(walk_datasets(self.dataset))
+        chains = chain_datasets(self.dataset)
+        parts = {id(part): part for chain in chains for part in chain}.values()
         if any(getattr(part, 'data_mode', 'topdown') != 'topdown' for part in parts):
             raise ValueError("dataset.data_mode must be 'topdown': one person a sample")
         holders = [part for part in parts if hasattr(part, 'pipeline')]
@@ -142,25 +142,24 @@ class MultiInstanceDataset:
             return
         parts = [part for part, *_ in chain_datasets(self.dataset)]
         persons = [read_persons(part, self._paste is not None) for part in parts]
-        indices = [self._index(*pair) for pair in zip(parts, persons)]
+        indices = []
+        for part, people in zip(parts, persons):
+            sigmas = part.metainfo.get('sigmas', ())
+            index = SiblingIndex(people, self.min_keypoints, sigmas)
+            indices.append(index)
+            print_log(
+                f'{type(part).__name__}: {len(np.unique(index.person))} of '
+                f'{len(index)} samples have a sibling with at least '
+                f'{self.min_keypoints} keypoints in the image; '
+                f'{len(index) - len(np.unique(index.identity))} are the same person '
+                'as another one',
+                'current',
+            )
+            if isinstance(part.pipeline, SiblingPipeline):
+                part.pipeline.index = index
         if self._paste is not None:
             self._paste_into_samples(persons)
         self.sibling_indices = indices
-
-    def _index(self, part: Any, persons: Persons) -> SiblingIndex:
-        """Give a stock dataset's pipeline its siblings."""
-        sigmas = part.metainfo.get('sigmas', ())
-        index = SiblingIndex(persons, self.min_keypoints, sigmas)
-        print_log(
-            f'{type(part).__name__}: {len(np.unique(index.person))} of {len(index)} '
-            f'samples have a sibling with at least {self.min_keypoints} keypoints in '
-            f'the image; {len(index) - len(np.unique(index.identity))} are the same '
-            'person as another one',
-            'current',
-        )
-        if isinstance(part.pipeline, SiblingPipeline):
-            part.pipeline.index = index
-        return index
 
     def _paste_into_samples(self, persons: Sequence[Persons]) -> None:
         """Let each pipeline that loads an image paste people into it."""
@@ -196,23 +195,9 @@ class MultiInstanceDataset:
         return self.dataset.get_data_info(idx)
 
 
-def walk_datasets(dataset: Any) -> Iterator[Any]:
-    """A dataset and the datasets inside it, the outer ones first."""
-    yield dataset
-    for part in _inside(dataset):
-        yield from walk_datasets(part)
-
-
 def chain_datasets(dataset: Any, around: tuple = ()) -> Iterator[tuple]:
     """Each stock dataset with those around it, the inner ones first."""
-    inside = _inside(dataset)
-    if not inside:
-        yield (dataset, *around)
+    chain = (dataset, *around)
+    inside = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
     for part in inside:
-        yield from chain_datasets(part, (dataset, *around))
-
-
-def _inside(dataset: Any) -> Sequence:
-    if hasattr(dataset, 'datasets'):
-        return dataset.datasets
-    return [dataset.dataset] if hasattr(dataset, 'dataset') else []
+        yield from [chain] if part is None else chain_datasets(part, chain)

@@ -22,21 +22,16 @@ class SiblingPipeline(Compose):
 
     A transform that moves keypoints (:data:`MOVERS`, those named, and one such as
     ``RandomApply`` that has some of them inside) is given all persons as rows, the
-    person of the box first. Any other is given the person alone, as in stock MMPose.
+    person of the box first. Any other is given the person alone, as in stock MMPose; it
+    is a ValueError that names it where it moved that person.
 
-    Args:
-        transforms (Sequence[dict | Callable]): As for ``Compose``.
-        index (SiblingIndex, optional): Of the dataset whose samples start here. A
-            wrapper's pipeline has none: its samples bring their siblings along.
-        movers (Sequence[str | type]): Other transforms that move keypoints.
+    The index is of the dataset whose samples start here. A wrapper's pipeline has none:
+    its samples bring their siblings along.
 
     Added key: ``siblings``, a dict with the siblings' rows of ``keypoints`` (S, K, 2),
     ``keypoints_visible`` (S, K) or (S, K, 2) and, after the crop,
     ``transformed_keypoints`` (S, K, 2), nearest box centre first; and ``centers``
     (S, 2), those of their boxes in the image that is loaded.
-
-    Raises:
-        ValueError: naming the transform that moved the person alone.
     """
 
     def __init__(

@@ -40,11 +40,7 @@ def is_labelled(visible: np.ndarray) -> np.ndarray:
 
 
 def read_persons(dataset: BaseDataset, masks: bool = False) -> Persons:
-    """Read every sample of a top-down dataset once.
-
-    Args:
-        dataset (BaseDataset): A stock dataset.
-        masks (bool): Whether the masks are looked at. Defaults to False.
+    """Read every sample of a stock top-down dataset once, and perhaps the masks.
 
     Raises:
         ValueError: naming file and id, where a box is not finite or a person has
@@ -58,11 +54,10 @@ def read_persons(dataset: BaseDataset, masks: bool = False) -> Persons:
         box, keypoints = np.reshape(info['bbox'], 4), info['keypoints'][0]
         num = len(rows[0][2]) if rows else len(keypoints)
         if not np.isfinite(box).all() or len(keypoints) != num:
-            what = f'{len(keypoints)} keypoints, the first one {num}'
-            if len(keypoints) == num:
-                what = f'the box {box.tolist()}'
-            who = f'the person with id {info.get("id")}'
-            raise ValueError(f'{dataset.ann_file}: {who} has {what}')
+            raise ValueError(
+                f'{dataset.ann_file}: the person with id {info.get("id")} has the box '
+                f'{box.tolist()} and {len(keypoints)} keypoints, the first one {num}'
+            )
         path = info['img_path']  # of a video several, the person's frame first
         path = path if isinstance(path, str) else path[0]
         area = info.get('area') or (box[2:] - box[:2]).prod() * 0.53
@@ -87,11 +82,8 @@ class SiblingIndex:
     one of them is enough as a sibling of somebody else. Held as plain arrays, so that
     forked loader workers share their memory: 30 MB for COCO's 150,000 persons.
 
-    Args:
-        persons (Persons): Of the dataset.
-        min_keypoints (int): A person with fewer labelled keypoints is nobody's
-            sibling.
-        sigmas (np.ndarray): Per-keypoint constants of OKS, (K, ), or none.
+    A person with fewer labelled keypoints than ``min_keypoints`` is nobody's sibling;
+    the constants of OKS are (K, ), or none.
 
     Attributes:
         person, other (np.ndarray): int32, each sample with each of its siblings, in the
@@ -102,21 +94,18 @@ class SiblingIndex:
     def __init__(self, persons: Persons, min_keypoints: int, sigmas: np.ndarray):
         _, self.boxes, self.keypoints, self.visible, *_ = persons
         self.centers = (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
-        candidates = np.flatnonzero(
-            is_labelled(self.visible).sum(axis=1) >= min_keypoints
-        )
+        labelled = is_labelled(self.visible).sum(axis=1)
+        candidates = np.flatnonzero(labelled >= min_keypoints)
         person, other = _pairs(persons.images, candidates)
         self.identity = _identities(persons, person, other, sigmas)
 
         apart = self.identity[person] != self.identity[other]
         person, other = person[apart], other[apart]
-        offset = self.centers[person] - self.centers[other]
-        distance = np.linalg.norm(offset, axis=1)
+        distance = np.linalg.norm(self.centers[person] - self.centers[other], axis=1)
         order = np.lexsort([other, distance, person])
         person, other = person[order], other[order]
-        _, once = np.unique(
-            person * len(self) + self.identity[other], return_index=True
-        )
+        pairs = person * len(self) + self.identity[other]
+        _, once = np.unique(pairs, return_index=True)
         once.sort()  # of each person the nearest annotation, in order
         self.person = person[once].astype(np.int32)
         self.other = other[once].astype(np.int32)
@@ -124,21 +113,19 @@ class SiblingIndex:
     def __len__(self) -> int:
         return len(self.centers)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Keypoints (S, K, 2) and visibility (S, K, ...), nearest box centre first."""
-        others = self.others(index)
-        return self.keypoints[others], self.visible[others]
-
     def others(self, index: int) -> np.ndarray:
         """Which samples the S siblings are, nearest box centre first, (S,)."""
         start, end = np.searchsorted(self.person, [index, index + 1])
         return self.other[start:end]
 
     def siblings(self, index: int) -> dict[str, np.ndarray]:
-        """Their rows of keypoints and visibility, and the box centres (S, 2)."""
-        keypoints, visible = self[index]
-        centers = self.centers[self.others(index)]
-        return dict(keypoints=keypoints, keypoints_visible=visible, centers=centers)
+        """Their keypoints (S, K, 2), visibility (S, K, ...) and box centres (S, 2)."""
+        rows = self.others(index)
+        return dict(
+            keypoints=self.keypoints[rows],
+            keypoints_visible=self.visible[rows],
+            centers=self.centers[rows],
+        )
 
 
 def _pairs(images: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,9 @@ from os.path import samefile
 from typing import Any
 
 import numpy as np
-from mmpose.evaluation.metrics import CocoMetric, PoseTrack18Metric
-from mmpose.registry import METRICS
+from mmpose.evaluation.metrics import PoseTrack18Metric
 
-from ..evaluation.metric_configs import metric_configs
+from ..evaluation.merge_poses import coco_metrics
 from .data_checks import ERROR, WARNING, Data, Findings, is_labelled, read_annotations
 
 BEST = 20  # poses of an image that COCO's evaluation looks at
@@ -17,15 +16,8 @@ BEST = 20  # poses of an image that COCO's evaluation looks at
 def examine_evaluator(
     findings: Findings, key: str, evaluator: Any, data: list[Data]
 ) -> None:
-    """Examine the ground truth of an evaluator's metrics of COCO's kind.
-
-    ``data`` are the datasets that are evaluated, all readable.
-    """
-    for name, metric in metric_configs(evaluator, key):
-        kind = metric['type']
-        kind = kind if isinstance(kind, type) else METRICS.get(kind)
-        if 'metric' in metric or kind is None or not issubclass(kind, CocoMetric):
-            continue
+    """Examine the ground truth of metrics of COCO's kind; all ``data`` are readable."""
+    for name, metric, kind in coco_metrics(evaluator, key):
         path = metric.get('ann_file') or data[0].dataset.ann_file
         with findings.catching(f'{name}.ann_file: {path}'):
             same = [one for one in data if samefile(path, one.dataset.ann_file)]

@@ -51,8 +51,8 @@ class MIPNetCheckHook(Hook):
         ((part, num),) = folding.items()
         if runner.cfg.get('num_instances', num) != num:
             raise ValueError(
-                f'num_instances={runner.cfg.num_instances}, but model.{part} has {num}: '
-                'it is a name inside the config file, change it there'
+                f'num_instances={runner.cfg.num_instances}, model.{part} has {num}: '
+                'change that name inside the config file'
             )
         if not any(isinstance(module, MIPNetHead) for module in model.modules()):
             head = type(getattr(model, 'head', None)).__name__
@@ -64,15 +64,17 @@ class MIPNetCheckHook(Hook):
         for name in ('val', 'test'):
             # built where the run needs it
             evaluator = getattr(getattr(runner, f'_{name}_loop'), 'evaluator', None)
-            for metric in map(type, getattr(evaluator, 'metrics', ())):
+            for metric in getattr(evaluator, 'metrics', ()):
                 # one that does neither itself knows of one pose per box
                 methods = (metric.process, metric.compute_metrics)
                 if all(m.__module__.startswith('mmpose.') for m in methods):
+                    stock = type(metric).__name__
+                    use = f"type='PrimaryInstanceMetric', metric=dict(type='{stock}')"
+                    if METRICS.get(f'MultiInstance{stock}') is not None:
+                        use = f"type='MultiInstance{stock}', ..."
                     raise ValueError(
-                        f"{name}_evaluator: type='{metric.__name__}' takes one pose "
-                        f'per box, the model gives {num}: use dict('
-                        f'{_for_several_poses(metric.__name__)}), the arguments as '
-                        'they are'
+                        f"{name}_evaluator: type='{stock}' takes one pose per box, the "
+                        f'model gives {num}: use dict({use}), the arguments as they are'
                     )
 
     def before_train(self, runner: Runner) -> None:
@@ -112,9 +114,3 @@ class MIPNetCheckHook(Hook):
         check_mimbs_loaded(runner.model, runner._load_from)
 
     before_val = before_test
-
-
-def _for_several_poses(metric: str) -> str:
-    if METRICS.get(f'MultiInstance{metric}') is not None:
-        return f"type='MultiInstance{metric}', ..."
-    return f"type='PrimaryInstanceMetric', metric=dict(type='{metric}')"

@@ -1,6 +1,6 @@
 """IoU and non-maximum suppression of boxes: torchvision's, for numpy arrays.
 
-Boxes are left, top, right, bottom in pixels.
+Boxes are left, top, right, bottom in pixels, (B, 4).
 """
 
 from collections import defaultdict
@@ -12,30 +12,14 @@ import torchvision
 
 
 def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU of each of A boxes with each of B.
-
-    Args:
-        first (np.ndarray): (A, 4).
-        second (np.ndarray): (B, 4).
-
-    Returns:
-        np.ndarray: in [0, 1], (A, B). Two boxes without an area have 0.
-    """
+    """IoU (A, B) of each of A boxes with each of B; 0 of two without an area."""
     kind = np.result_type(first, second, np.float32)
     boxes = (torch.from_numpy(np.array(b, kind)) for b in (first, second))
     return np.nan_to_num(torchvision.ops.box_iou(*boxes).numpy())
 
 
 def largest_ious(images: Sequence, boxes: np.ndarray) -> np.ndarray:
-    """The largest IoU of each box with another one of its image.
-
-    Args:
-        images (Sequence): what identifies the image of each of P boxes.
-        boxes (np.ndarray): (P, 4).
-
-    Returns:
-        np.ndarray: in [0, 1], (P, ); 0 where there is no other.
-    """
+    """The largest IoU (B,) of each box with another one of its image, or 0."""
     members = defaultdict(list)
     for i, image in enumerate(images):
         members[image].append(i)
@@ -48,15 +32,9 @@ def largest_ious(images: Sequence, boxes: np.ndarray) -> np.ndarray:
 
 
 def box_nms(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Greedy suppression: keep the best, drop whose IoU with it is greater.
+    """Indices of the boxes that greedy suppression keeps, best first.
 
-    Args:
-        boxes (np.ndarray): of one image, (B, 4).
-        scores (np.ndarray): (B, ). Of equal scores the larger box comes first.
-        threshold (float): IoU in [0, 1]; 1 keeps every box.
-
-    Returns:
-        np.ndarray: indices of the boxes kept, best first.
+    A threshold of 1 keeps every box. Of equal scores (B,) the larger box comes first.
     """
     sizes = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     order = np.lexsort([-sizes, -scores])
@@ -66,11 +44,7 @@ def box_nms(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarr
 
 
 def annotated_boxes(annotations: Sequence[dict]) -> np.ndarray:
-    """The boxes of P annotations of COCO's, which have left, top, width, height.
-
-    Returns:
-        np.ndarray: float64, (P, 4).
-    """
+    """The boxes of annotations of COCO's, float64; there they have width, height."""
     boxes = np.array([ann['bbox'] for ann in annotations], float).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return boxes

@@ -6,7 +6,7 @@ Presence is ours; it takes the place of the decay.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -14,7 +14,6 @@ from mmengine.config import Config
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
-from .metric_configs import metric_configs
 from .oks import COCO_SIGMAS, drop_patchwork, oks_nms
 
 UNKNOWN_SIGMA = 0.067  # the mean of COCO's 17
@@ -117,47 +116,44 @@ MERGE_DEFAULTS = dict(merge_poses.__kwdefaults__)
 
 
 def merge_settings(cfg: Config, **changes: Any) -> dict[str, Any]:
-    """How a config's evaluator makes people of poses.
+    """Settings of :func:`merge_poses` by a config's ``test_evaluator``, or defaults.
 
-    Args:
-        cfg (Config): with a ``test_evaluator``, or without for the defaults.
-        **changes: settings to use instead, where not ``None``.
-
-    Returns:
-        dict: settings of :func:`merge_poses`, the names of :data:`MERGE_DEFAULTS`.
-
-    Raises:
-        ValueError: where a name in ``changes`` is unknown.
+    ``changes`` are taken instead, where not ``None``.
     """
-    unknown = sorted(set(changes) - set(MERGE_DEFAULTS))
-    if unknown:
-        raise ValueError(f'unknown settings {unknown}, known are {[*MERGE_DEFAULTS]}')
     settings = dict(MERGE_DEFAULTS)
-    for _, evaluator in metric_configs(cfg.get('test_evaluator'), 'test_evaluator'):
-        kind = evaluator.get('type', '')
-        kind = kind if isinstance(kind, type) else METRICS.get(kind)
-        if kind is not None and issubclass(kind, CocoMetric):
-            settings.update((k, evaluator[k]) for k in settings if k in evaluator)
-            break
+    for _, metric, _ in coco_metrics(cfg.get('test_evaluator'), 'test_evaluator'):
+        settings.update((k, metric[k]) for k in settings if k in metric)
+        break
     settings.update((k, v) for k, v in changes.items() if v is not None)
     return settings
+
+
+def coco_metrics(evaluator: Any, key: str) -> Iterator[tuple[str, dict, type]]:
+    """Config key, config and class of each metric of COCO's kind in an evaluator.
+
+    That is a metric, a list of them, or a dict with ``metrics``, again one or a list;
+    a metric may have another one inside, ``metric``.
+    """
+    if isinstance(evaluator, (list, tuple)):
+        for i, metric in enumerate(evaluator):
+            yield from coco_metrics(metric, f'{key}.{i}')
+    elif isinstance(evaluator, dict) and 'metrics' in evaluator:
+        yield from coco_metrics(evaluator['metrics'], f'{key}.metrics')
+    elif isinstance(evaluator, dict) and evaluator:
+        yield from coco_metrics(evaluator.get('metric'), f'{key}.metric')
+        kind = evaluator.get('type', '')
+        kind = kind if isinstance(kind, type) else METRICS.get(kind)
+        if isinstance(kind, type) and issubclass(kind, CocoMetric):
+            yield key, evaluator, kind
 
 
 def merge_sigmas(
     dataset_meta: dict, indices: Optional[Sequence[int]] = None
 ) -> np.ndarray:
-    """Per-keypoint constants of OKS for the merge.
+    """Per-keypoint constants of OKS (K, ), of all keypoints or of those chosen.
 
     MMPose's hand, face, animal and fashion datasets have none (``sigmas=[]``). They
     get :data:`UNKNOWN_SIGMA`, which no evaluation does.
-
-    Args:
-        dataset_meta (dict): with ``num_keypoints`` and ``sigmas``.
-        indices (Sequence[int], optional): the K keypoints that are given, the model's
-            ``test_cfg.output_keypoint_indices``. All by default.
-
-    Returns:
-        np.ndarray: (K, ).
     """
     sigmas = np.asarray(dataset_meta.get('sigmas', ()), dtype=np.float32)
     if not sigmas.size:

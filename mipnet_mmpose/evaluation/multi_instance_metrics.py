@@ -16,7 +16,6 @@ from mmpose.evaluation.metrics import (
 )
 from mmpose.registry import METRICS
 
-from .ground_truth import check_ground_truth
 from .merge_poses import MERGE_DEFAULTS, merge_poses, merge_sigmas
 
 MERGED = ('keypoints', 'keypoint_scores', 'bbox_scores', 'lambdas', 'areas', 'presence')
@@ -64,16 +63,12 @@ class MergedPoses:
         self.score_mode, self.nms_mode = 'bbox', 'none'
         self.converter, self.pred_converter = self.pred_converter, None
 
-    @property
-    def dataset_meta(self) -> Optional[dict]:
-        """dict: of the dataset; where it is set the annotations are looked at."""
-        return self._dataset_meta
-
-    @dataset_meta.setter
+    @CocoMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
+        """Take it as the stock metric does, and look at the annotations."""
         CocoMetric.dataset_meta.fset(self, dataset_meta)
         if self.coco is not None and self.max_people and not self.format_only:
-            check_ground_truth(self.coco, self.use_area)
+            _check_ground_truth(self.coco, self.use_area)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Store the poses of a batch as the stock metric does, with λ and presence."""
@@ -91,14 +86,7 @@ class MergedPoses:
                 pred[key] = np.broadcast_to(pred[key], num)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Evaluate the people of all images, and each λ alone with ``per_lambda``.
-
-        Args:
-            results (list): (prediction, ground truth) of each box.
-
-        Returns:
-            dict: metric names and values.
-        """
+        """Evaluate the people of all images, and each λ alone with ``per_lambda``."""
         # padding of several processes repeats boxes
         boxes = {(pred['img_id'], pred['id']): (pred, gt) for pred, gt in results}
         results = [boxes[key] for key in sorted(boxes)]
@@ -150,6 +138,31 @@ class MergedPoses:
 def _choose(pred: dict, rows: Any) -> dict:
     """A prediction with some of its poses."""
     return {k: v[rows] if k in OF_POSES else v for k, v in pred.items()}
+
+
+def _check_ground_truth(coco: Any, use_area: bool) -> None:
+    """Look for annotations with which COCO's evaluation gives a wrong AP."""
+    anns, file = coco.dataset.get('annotations', []), coco.anno_file[0]
+    for ann in anns:
+        if coco.anns[ann['id']] is not ann:  # one is evaluated twice, the other never
+            raise ValueError(
+                f'{file}: {len(anns) - len(coco.anns)} of {len(anns)} annotations have '
+                f'the id of another one, such as {ann["id"]}: give each its own'
+            )
+    people = [a for a in anns if any(v > 0 for v in a.get('keypoints', [])[2::3])]
+    if use_area:
+        flat = [ann for ann in people if not ann.get('area', 1) > 0]
+    else:
+        flat = [ann for ann in people if not ann['bbox'][2] * ann['bbox'][3] > 0]
+    unknown = [ann for ann in anns if ann['category_id'] not in coco.cats]
+    for found, what in (
+        (unknown, 'have a category_id that categories lacks: they are not evaluated'),
+        (flat, f'have {"an area" if use_area else "a box"} of 0: they are never found'),
+    ):
+        if found:
+            what += f', such as id {found[0]["id"]}'
+            what = f'{file}: {len(found)} of {len(anns)} annotations {what}'
+            print_log(what, 'current', logging.WARNING)
 
 
 @METRICS.register_module()

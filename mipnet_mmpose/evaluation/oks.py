@@ -31,8 +31,7 @@ def oks(
         poses (np.ndarray): keypoints in pixels, (..., K, 2).
         person (np.ndarray): keypoints in pixels, (K, 2); or one for each pose.
         area (float | np.ndarray): in square pixels, one or one for each pose.
-        sigmas (np.ndarray, optional): per-keypoint constants, (K, ). COCO's
-            by default.
+        sigmas (np.ndarray, optional): per-keypoint constants, (K, ). COCO's by default.
 
     Returns:
         np.ndarray: in [0, 1], (...). Bit for bit what COCOeval computes.
@@ -61,9 +60,8 @@ def oks_nms(
     """Greedy suppression: keep the best, drop who is closer than the threshold.
 
     Args:
-        keypoints (np.ndarray): of the P persons of one image, (P, K, 2).
-        scores (np.ndarray): (P, ).
-        areas (np.ndarray): in square pixels, (P, ).
+        keypoints, scores, areas (np.ndarray): of the P persons of one image, (P, K, 2),
+            (P, ) and (P, ).
         threshold (float): persons of greater OKS are taken for one.
         sigmas (np.ndarray, optional): as for :func:`oks`.
         soft (bool): lower the scores of the similar, and keep the best 20.
@@ -96,18 +94,8 @@ def drop_patchwork(
 ) -> np.ndarray:
     """Drop poses whose keypoints are those of several better persons.
 
-    As OKS-NMS, but each keypoint is compared with the person it is nearest to. With one
-    better person it is the same.
-
-    Args:
-        keypoints (np.ndarray): of the P persons of one image, best first, (P, K, 2).
-        areas (np.ndarray): in square pixels, (P, ).
-        suspects (np.ndarray): who may be dropped, bool (P, ).
-        threshold (float): as for :func:`oks_nms`.
-        sigmas (np.ndarray, optional): as for :func:`oks`.
-
-    Returns:
-        np.ndarray: indices of the persons kept, best first.
+    As :func:`oks_nms`, of persons that are in order, the best first; but each keypoint
+    is compared with the person it is nearest to, and only suspects (P, ) are dropped.
     """
     keep: list = []
     for i in range(len(keypoints)):

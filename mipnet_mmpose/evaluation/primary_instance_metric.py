@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -7,12 +7,11 @@ from mmpose.registry import METRICS
 
 
 @METRICS.register_module()
-class PrimaryInstanceMetric(BaseMetric):
+def PrimaryInstanceMetric(metric: dict) -> BaseMetric:
     """Any stock metric, on the pose of λ = 0 of each box.
 
     For metrics that compare one pose with one person, such as PCK, AUC, EPE and
-    NME. The stock metric gets each sample with the pose of λ = 0 alone and does
-    the rest, so its name, prefix and results are its own.
+    NME. The stock metric itself is returned; it gets the pose of λ = 0 alone.
 
     Args:
         metric (dict): Config of the stock metric.
@@ -27,32 +26,14 @@ class PrimaryInstanceMetric(BaseMetric):
             dict(type='PrimaryInstanceMetric', metric=dict(type='AUC')),
         ]
     """
+    stock = METRICS.build(metric)
+    process = stock.process
 
-    def __init__(self, metric: dict):
-        self.metric = METRICS.build(metric)
-        super().__init__(self.metric.collect_device, self.metric.prefix)
-        self.results = self.metric.results
+    def process_primary(data_batch: Any, data_samples: Sequence[dict]) -> None:
+        process(data_batch, [_primary(sample) for sample in data_samples])
 
-    @property
-    def dataset_meta(self) -> Optional[dict]:
-        """dict: of the stock metric."""
-        return self.metric.dataset_meta
-
-    @dataset_meta.setter
-    def dataset_meta(self, dataset_meta: dict) -> None:
-        self.metric.dataset_meta = dataset_meta
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Hand the stock metric the samples with the pose of λ = 0 alone."""
-        self.metric.process(data_batch, [_primary(s) for s in data_samples])
-
-    def compute_metrics(self, results: list) -> dict[str, float]:
-        """As the stock metric."""
-        return self.metric.compute_metrics(results)
-
-    def evaluate(self, size: int) -> dict[str, float]:
-        """As the stock metric."""
-        return self.metric.evaluate(size)
+    stock.process = process_primary
+    return stock
 
 
 def _primary(sample: dict) -> dict:

@@ -31,16 +31,7 @@ def is_ours(key: str) -> bool:
 
 
 def load_whole_checkpoint(model: nn.Module, checkpoint: Union[str, Path]) -> None:
-    """Load a checkpoint that must have all weights of a model.
-
-    Args:
-        model (nn.Module): filled in place.
-        checkpoint (str | Path): file with or without a ``state_dict``, of a model
-            alone or wrapped for several processes (``module.``).
-
-    Raises:
-        ValueError: where it lacks some; names the file and one of them.
-    """
+    """Load a checkpoint, which must have all weights of a model, into it."""
     loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
     load_weights(model, loaded, checkpoint)
 
@@ -48,9 +39,12 @@ def load_whole_checkpoint(model: nn.Module, checkpoint: Union[str, Path]) -> Non
 def load_weights(
     model: nn.Module, loaded: dict, checkpoint: object, stock_alone: bool = False
 ) -> None:
-    """As :func:`load_whole_checkpoint`, of what a file holds.
+    """Load what a checkpoint file holds, of a model alone or wrapped (``module.``).
 
     With ``stock_alone`` it may lack what is :func:`is_ours`, which then stays.
+
+    Raises:
+        ValueError: where it lacks anything else; names the file and one of the keys.
     """
     state = loaded.get('state_dict', loaded)
     state = {re.sub(r'^module\.', '', key): value for key, value in state.items()}
@@ -69,13 +63,10 @@ def load_weights(
 def check_mimbs_loaded(
     model: nn.Module, checkpoint: Union[str, Path, None] = None
 ) -> None:
-    """Refuse a model that was loaded from a checkpoint without its MIMBs.
+    """Raise ValueError where a model was loaded from a checkpoint without its MIMBs.
 
     A training may start from one of the stock model; poses of untrained MIMBs say
     nothing. A model that was never loaded, or trained since, passes.
-
-    Raises:
-        ValueError: where a MIMB of the model was not in the checkpoint.
     """
     mimbs = [module for module in model.modules() if isinstance(module, MIMB)]
     missing = [mimb for mimb in mimbs if mimb.was_loaded is False]

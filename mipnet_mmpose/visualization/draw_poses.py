@@ -1,4 +1,4 @@
-"""Draw poses so that overlapping people stay tellable apart."""
+"""Draw poses so that overlapping people stay tellable apart; words on pictures."""
 
 from collections.abc import Sequence
 from typing import Optional
@@ -16,6 +16,7 @@ COLORS = [
     (60, 60, 240),
 ]
 OUTLINE = (20, 20, 20)
+TITLE_HEIGHT = 28  # pixels
 
 
 def draw_poses(
@@ -107,3 +108,17 @@ def _write_lambda(image: np.ndarray, place: tuple, value: float, color: tuple) -
     cv2.line(image, (x + 3, y - 11), (x + 9, y - 3), **stroke)
     cv2.line(image, (x + 6, y - 7), (x + 2, y - 3), **stroke)
     cv2.putText(image, text, (x + 11, y - 3), *font, OUTLINE, 1, cv2.LINE_AA)
+
+
+def write_title(image: np.ndarray, text: str, left: int = 6, color: tuple = OUTLINE):
+    """Write at the bottom of an image (H, W, 3), ``left`` pixels from its edge."""
+    place, font = (left, len(image) - 8), cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(image, text, place, font, 0.45, color, 1, cv2.LINE_AA)
+
+
+def add_titles(image: np.ndarray, titles: Sequence[str]) -> np.ndarray:
+    """An image (H, W, 3) under a white bar with titles at even distances."""
+    bar = np.full((TITLE_HEIGHT, image.shape[1], 3), 255, np.uint8)
+    for i, title in enumerate(titles):
+        write_title(bar, title, 6 + i * bar.shape[1] // len(titles))
+    return np.vstack([bar, image])

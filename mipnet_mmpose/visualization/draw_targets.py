@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 from mmpose.structures import MultilevelPixelData
 
-from ..datasets.multi_instance_dataset import walk_datasets
+from ..datasets.multi_instance_dataset import chain_datasets
 from ..datasets.transforms import GenerateMultiInstanceTarget
-from .draw_poses import COLORS, draw_poses
-from .grid import add_titles, write_title
+from .draw_poses import COLORS, add_titles, draw_poses, write_title
 
 CELL_HEIGHT = 208  # pixels
 PICTURE_WIDTH = 1920  # at most
@@ -19,18 +18,13 @@ WHITE = dict(borderType=cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
 
 def draw_samples(dataset: Any, siblings: np.ndarray, num_samples: int) -> np.ndarray:
-    """A picture of training samples, those with siblings first, else by chance.
+    """A picture (H, W, 3) of training samples of ``MultiInstanceDataset``.
 
-    Args:
-        dataset (Dataset): ``MultiInstanceDataset``, or one that wraps it.
-        siblings (np.ndarray): how many are in each crop, (P, ).
-        num_samples (int): at most.
-
-    Returns:
-        np.ndarray: BGR uint8, (H, W, 3).
+    Those with siblings, of which each crop has a number (P, ), come first, else it is
+    by chance.
     """
-    parts = [part for part in walk_datasets(dataset) if hasattr(part, 'pipeline')]
-    steps = [step for part in parts for step in part.pipeline.transforms]
+    parts = [part for chain in chain_datasets(dataset) for part in chain]
+    steps = [s for p in parts if hasattr(p, 'pipeline') for s in p.pipeline.transforms]
     generator = next(s for s in steps if isinstance(s, GenerateMultiInstanceTarget))
     num_instances, codec = generator.num_instances, generator.encoder
     codec = codec[-1] if isinstance(codec, list) else codec
@@ -54,13 +48,7 @@ def draw_samples(dataset: Any, siblings: np.ndarray, num_samples: int) -> np.nda
 def draw_targets(sample: dict, codec: Any, skeleton: Sequence) -> np.ndarray:
     """The crop, then the target of each λ over it in the colour of its person.
 
-    Args:
-        sample (dict): ``inputs`` and ``data_samples`` of ``MultiInstanceDataset``.
-        codec (BaseKeypointCodec): That made the targets.
-        skeleton (Sequence): pairs of keypoints that a limb joins.
-
-    Returns:
-        np.ndarray: BGR uint8, N + 1 cells side by side, (CELL_HEIGHT + 4, W, 3).
+    N + 1 cells side by side, (CELL_HEIGHT + 4, W, 3), of a sample that the codec made.
     """
     inputs = sample['inputs']
     inputs = inputs[0] if inputs.ndim == 4 else inputs  # a video's frame of the person

@@ -45,17 +45,3 @@ class MultiInstanceVisualizer(PoseLocalVisualizer):
         )
         self.set_image(drawing)
         return self.get_image()
-
-    def _draw_instances_bbox(
-        self, image: np.ndarray, instances: InstanceData
-    ) -> np.ndarray:
-        """Each box once and thin, for it lies over the poses."""
-        self.set_image(image)
-        if 'bboxes' in instances and len(instances.bboxes):
-            self.draw_bboxes(
-                np.unique(np.asarray(instances.bboxes), axis=0),
-                edge_colors=self.bbox_color,
-                alpha=self.alpha,
-                line_widths=1,
-            )
-        return self.get_image()

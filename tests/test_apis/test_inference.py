@@ -78,7 +78,7 @@ def test_settings_come_from_the_config(model, photo):
     assert defaults['scores'].min() < expected['scores'].min()
     model.cfg.pop('test_evaluator')
     assert_same(estimate_poses(model, *photo)[0], defaults)
-    with pytest.raises(ValueError, match="unknown settings .'oks_thr'."):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'oks_thr'"):
         estimate_poses(model, *photo, oks_thr=0.5)
 
 

@@ -88,7 +88,7 @@ def test_two_that_fold_are_refused():
 def test_a_name_that_nothing_reads_is_refused():
     model = MODELS.build(estimator_config())
     run(model, cfg=Config(dict(num_instances=2)))
-    with pytest.raises(ValueError, match='num_instances=3, but model.backbone has 2'):
+    with pytest.raises(ValueError, match='num_instances=3, model.backbone has 2'):
         run(model, cfg=Config(dict(num_instances=3)))
 
 

@@ -13,7 +13,7 @@ from mmpose.registry import MODELS
 
 from mipnet_mmpose import MIMB
 from mipnet_mmpose.mipnetify import apply_changes, crop_size, mipnetify, parse_place
-from mipnet_mmpose.mipnetify.fine_tuning import fine_tuning
+from mipnet_mmpose.mipnetify.changes import fine_tuning
 from mipnet_mmpose.mipnetify.places import MIMB_PLACES
 from mipnet_mmpose.mmpose_files import find_config
 

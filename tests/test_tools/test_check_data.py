@@ -11,8 +11,8 @@ from mmpose.registry import DATASETS
 from PIL import Image
 
 from mipnet_mmpose.visualization import COLORS
+from mipnet_mmpose.visualization.draw_poses import TITLE_HEIGHT
 from mipnet_mmpose.visualization.draw_targets import CELL_HEIGHT, GAP
-from mipnet_mmpose.visualization.grid import TITLE_HEIGHT
 
 from ..conftest import (
     CODEC,

@@ -51,16 +51,14 @@ class GenerateMultiInstanceTarget(GenerateTarget):
             super(GenerateMultiInstanceTarget, self).transform(dict(person, **rows))
             for rows in [{}, *self._siblings_in_crop(results)]
         ]
-        target_instances = [
-            i if i < len(persons) else 0 for i in range(self.num_instances)
-        ]
-        targets = [persons[i] for i in target_instances]
+        order = [i if i < len(persons) else 0 for i in range(self.num_instances)]
+        targets = [persons[i] for i in order]
         results.update(persons[0])
         for name in ('label_mapping_table', 'field_mapping_table'):
             for key in set(table(name)) & set(persons[0]):
                 by_level = name == 'field_mapping_table'
                 results[key] = _concat([target[key] for target in targets], by_level)
-        results['target_instances'] = np.array([target_instances])
+        results['target_instances'] = np.array([order])
         results['instance_mapping_table'] = dict(
             table('instance_mapping_table'), target_instances='target_instances'
         )
@@ -70,26 +68,18 @@ class GenerateMultiInstanceTarget(GenerateTarget):
         """What of the siblings takes the place of the person's own."""
         if self.num_instances == 1:
             return []
-        if 'siblings' not in results:
-            raise ValueError(
-                'GenerateMultiInstanceTarget got a sample without siblings: wrap the '
-                "dataset, dataset=dict(type='MultiInstanceDataset', dataset=...)"
-            )
-        siblings = results['siblings']
+        siblings = results.get('siblings', {})
         if 'transformed_keypoints' not in siblings:
             raise ValueError(
                 'GenerateMultiInstanceTarget needs TopdownAffine before it in '
-                'train_pipeline'
+                'train_pipeline, and MultiInstanceDataset around the dataset'
             )
         keypoints = siblings['transformed_keypoints']
         visible = siblings['keypoints_visible']
         seen = count_in_crop(keypoints, visible, results['input_size'])
         chosen = np.flatnonzero(seen >= self.min_keypoints)[: self.num_instances - 1]
         return [
-            dict(
-                transformed_keypoints=keypoints[i : i + 1],
-                keypoints_visible=visible[i : i + 1],
-            )
+            dict(transformed_keypoints=keypoints[[i]], keypoints_visible=visible[[i]])
             for i in chosen
         ]
 
@@ -97,15 +87,9 @@ class GenerateMultiInstanceTarget(GenerateTarget):
 def count_in_crop(
     keypoints: np.ndarray, visible: np.ndarray, input_size: tuple[int, int]
 ) -> np.ndarray:
-    """Labelled keypoints of each person that lie inside the crop.
+    """Labelled keypoints of each person (S,) inside the crop of a width and height.
 
-    Args:
-        keypoints (np.ndarray): in pixels of the crop, (S, K, 2).
-        visible (np.ndarray): as for :class:`SiblingIndex`, (S, K) or (S, K, 2).
-        input_size (tuple[int, int]): width and height of the crop.
-
-    Returns:
-        np.ndarray: numbers, (S,).
+    Keypoints (S, K, 2) are in pixels of the crop, visible is (S, K) or (S, K, 2).
     """
     inside = ((keypoints >= 0) & (keypoints < input_size)).all(axis=2)
     return (inside & is_labelled(visible)).sum(axis=1)

@@ -14,15 +14,7 @@ from ..mimb import unfold
 
 
 def unfold_targets(sample: PoseDataSample, num: int) -> list[PoseDataSample]:
-    """A sample of N targets as N samples of one.
-
-    Args:
-        sample (PoseDataSample): Of :class:`GenerateMultiInstanceTarget`.
-        num (int): N, rows of features that the model has for a crop.
-
-    Raises:
-        ValueError: where the sample does not have N targets.
-    """
+    """A sample of N targets as N samples of one; N rows of features are of its crop."""
     instances = sample.gt_instances.get('target_instances')
     if instances is None:
         raise ValueError(
@@ -50,12 +42,8 @@ def assign_unanswered(
 
     Args:
         primary (Tensor): Heatmaps of λ = 0, (B, K, h, w).
-        persons (Sequence[list[PoseDataSample]]): Rows of each of B crops, see
-            :func:`unfold_targets`.
+        persons (Sequence[list[PoseDataSample]]): N rows of each of B crops.
         present (np.ndarray): Whether crop b has a person i, bool, (B, N).
-
-    Raises:
-        ValueError: where there are no heatmaps to compare.
     """
     if 'gt_fields' not in persons[0][0] or not isinstance(primary, Tensor):
         raise ValueError(

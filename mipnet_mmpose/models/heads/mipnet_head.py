@@ -76,10 +76,8 @@ class MIPNetHead(BaseHead):
                 module.loss_module = _per_instance(module.loss_module)
         self.presence = None
         if presence is not None:
-            name = (
-                'in_channels' if hasattr(self.head, 'in_channels') else 'unit_channels'
-            )
-            channels = getattr(self.head, name, None)  # MSPNHead has units
+            units = getattr(self.head, 'unit_channels', None)  # of MSPNHead
+            channels = getattr(self.head, 'in_channels', units)
             if isinstance(channels, (list, tuple)):
                 channels = channels[-1]
             self.presence = Presence(**dict(dict(channels=channels), **presence))
