@@ -139,8 +139,7 @@ def figures(args, cfg, checkpoint, name):
         dict: shares in 0 … 1, and how many there are of each.
     """
     model = init_model(cfg, str(checkpoint), device=args.device)
-    images = args.data / 'images'
-    tests = TestSet(args.out / f'{name}.json', images, args.limit)
+    tests = TestSet(args.out / f'{name}.json', args.data / 'images', args.limit)
     poses = tests.poses(model)
     merge = merge_settings(cfg)
 
@@ -171,8 +170,7 @@ def figures(args, cfg, checkpoint, name):
     folder = args.out / f'{name}_pairs'
     pasted = TestSet(folder / 'annotations.json', folder / 'images')
     front = [boxes[[in_front(p)]] for p, boxes in zip(pasted.people, pasted.boxes)]
-    seen = pasted.poses(model, front)
-    taken = taken_of(pasted.people, seen)
+    taken = taken_of(pasted.people, pasted.poses(model, front))
     return dict(result, front_AR50=share(taken), pasted=len(front))
 
 
@@ -217,8 +215,9 @@ def weight_evidence(args, cfg, checkpoint):
     that 2 % of the lone persons of the training photographs, whose λ = 1 is not
     trained, are drawn twice at the shipped threshold.
     """
-    ready = checkpoint.with_name('with_evidence.pth')
     model = init_model(cfg, str(checkpoint), device=args.device)
+    evidence = model.head.presence.evidence
+    evidence.copy_(torch.eye(5)[0])  # the trained layer alone, whatever was there
     folder = args.out / 'held_out_pairs'
     rows, targets, weights = [], [], []
     for ann_file, images in (
@@ -238,15 +237,16 @@ def weight_evidence(args, cfg, checkpoint):
     tests = TestSet(
         args.out / args.train[0], args.data / 'images', args.limit, lone=True
     )
-    poses = zip(tests.poses(model), tests.people)
-    logits = np.array([evidence_of(each, people)[0] for each, people in poses]) @ fitted
+    told = [evidence_of(*each)[0] for each in zip(tests.poses(model), tests.people)]
+    logits = np.array(told) @ fitted
     threshold = merge_settings(cfg)['presence_thr']
     fitted[-1] += np.log(threshold / (1 - threshold))
     fitted[-1] -= np.quantile(logits, 1 - LONE_TWICE)
-    model.head.presence.evidence.copy_(torch.from_numpy(fitted))
-    meta = dict(dataset_meta=model.dataset_meta)
+    evidence.copy_(torch.from_numpy(fitted))
     state = {key: value.cpu() for key, value in model.state_dict().items()}
-    save_checkpoint(dict(meta=meta, state_dict=state), str(ready))
+    whole = dict(meta=dict(dataset_meta=model.dataset_meta), state_dict=state)
+    ready = checkpoint.with_name('with_evidence.pth')
+    save_checkpoint(whole, str(ready))
     return ready
 
 
