@@ -47,9 +47,11 @@ def mmpose_scope():
 
 
 @pytest.fixture
-def golden_dir():
-    """Outputs of the authors' network."""
-    return _shared('MIPNET_GOLDEN', 'golden')
+def golden_dir(monkeypatch):
+    """Outputs of the authors' network; ``weights`` is a module there."""
+    path = _shared('MIPNET_GOLDEN', 'golden')
+    monkeypatch.syspath_prepend(path)
+    return path
 
 
 @pytest.fixture
@@ -67,6 +69,11 @@ def real_data():
 def load_tool(name):
     """A script of ``tools/`` or ``studies/`` as a module."""
     return importlib.import_module(name)
+
+
+def run_script(tool, *args):
+    """Run a script of ``tools/`` with these arguments, as its user does."""
+    tool.run_tool(tool.run, tool.parse_args([str(arg) for arg in args]))
 
 
 def hrnet_config(width=8, full=False):
@@ -111,21 +118,12 @@ def head_config(channels=8, codec=CODEC):
 def estimator_config(where='backbone', num_instances=2, init='paper', **test_cfg):
     """A small MIPNet, or with ``where=None`` its stock baseline."""
     parts = dict(backbone=hrnet_config(), head=head_config())
+    fold = dict(num_instances=num_instances, init=init)
     if where == 'backbone':
-        parts['backbone'] = dict(
-            type='MIMBBackbone',
-            backbone=parts['backbone'],
-            num_instances=num_instances,
-            init=init,
-            input_size=(96, 128),
-        )
+        backbone = dict(type='MIMBBackbone', backbone=parts['backbone'], **fold)
+        parts['backbone'] = dict(backbone, input_size=(96, 128))
     elif where == 'neck':
-        parts['neck'] = dict(
-            type='MIMBNeck',
-            in_channels=8,
-            num_instances=num_instances,
-            init=init,
-        )
+        parts['neck'] = dict(type='MIMBNeck', in_channels=8, **fold)
     if where:
         parts['head'] = dict(type='MIPNetHead', head=parts['head'])
     preprocessor = dict(

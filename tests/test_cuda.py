@@ -21,6 +21,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(params=['backbone', 'neck'])
 def models(request):
     """The same MIPNet with presence on the CPU and on the GPU."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     cfg = estimator_config(request.param)
     cfg['head']['presence'] = {}
     torch.manual_seed(0)
@@ -29,8 +31,6 @@ def models(request):
 
 
 def test_poses_equal_those_of_the_cpu(models, pair_folder):
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
     for lambdas in ([0, 1], [0.25, 1, 0]):
         answers = []
         for model in models:
@@ -43,8 +43,6 @@ def test_poses_equal_those_of_the_cpu(models, pair_folder):
 
 
 def test_gradients_equal_those_of_the_cpu(models, pair_folder):
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
     for model in models:
         data = model.data_preprocessor(train_batch(pair_folder, 2), True)
         loss, _ = model.parse_losses(model(**data, mode='loss'))

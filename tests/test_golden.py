@@ -3,7 +3,7 @@
 ``python -m pytest tests/test_golden.py -rP`` prints the differences.
 """
 
-import importlib.util
+import importlib
 import re
 import zlib
 
@@ -35,9 +35,7 @@ def rename(key):
 
 def build(golden_dir, model):
     """The authors' weights in our network, and the authors' module of weights."""
-    spec = importlib.util.spec_from_file_location('weights', golden_dir / 'weights.py')
-    weights = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(weights)
+    weights = importlib.import_module('weights')
     if model == 'resnet50':
         places = [dict(module=f'layer{n}', position='before') for n in (3, 4)]
         backbone = dict(type='ResNet', depth=50)

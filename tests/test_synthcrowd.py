@@ -218,7 +218,7 @@ def test_set_loads_in_mmpose(crowd, coco):
 
 
 def test_complete_set_is_reused_and_a_damaged_one_made_anew(tmp_path):
-    kwargs = dict(size=(96, 64), progress=False)
+    kwargs = dict(size=(96, 64))
     assert not generate(tmp_path, 3, 1, **kwargs)['reused']
     picture = tmp_path / 'images' / '000002.jpg'
     before = picture.read_bytes()
@@ -261,10 +261,10 @@ def test_files_of_others_are_left_alone(tmp_path):
     (tmp_path / 'annotations.json').write_text('{"images": []}')
     (tmp_path / 'notes.txt').write_text('mine')
     with pytest.raises(FileExistsError, match='not made by this generator'):
-        generate(tmp_path, 1, 0, progress=False)
+        generate(tmp_path, 1, 0)
     assert (tmp_path / 'annotations.json').read_text() == '{"images": []}'
     (tmp_path / 'annotations.json').unlink()
-    generate(tmp_path, 1, 0, size=(96, 64), progress=False)
+    generate(tmp_path, 1, 0, size=(96, 64))
     assert (tmp_path / 'notes.txt').read_text() == 'mine'
 
 

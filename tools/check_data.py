@@ -182,9 +182,5 @@ def run(args):
         sys.exit(f'{findings.errors} problem(s). Relative paths start at {where}')
 
 
-def main(argv=None):
-    run_tool(run, parse_args(argv))
-
-
 if __name__ == '__main__':
-    main()
+    run_tool(run, parse_args())

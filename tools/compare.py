@@ -72,9 +72,5 @@ def run(args):
     print(args.out / 'report.md')
 
 
-def main(argv=None):
-    run_tool(run, parse_args(argv))
-
-
 if __name__ == '__main__':
-    main()
+    run_tool(run, parse_args())

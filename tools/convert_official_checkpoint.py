@@ -14,8 +14,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mipnet_command import run_tool, tool_parser
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-
 
 def parse_args(argv=None):
     parser = tool_parser('convert_official_checkpoint', __doc__)
@@ -39,11 +37,11 @@ def choose_config(official, input_size):
     from mmengine.config import Config
 
     from mipnet_mmpose.mipnetify import mipnetify
-    from mipnet_mmpose.mmpose_files import STOCK_CONFIGS
+    from mipnet_mmpose.mmpose_files import OUR_CONFIGS, STOCK_CONFIGS
 
     dataset = 'crowdpose' if official.num_keypoints == 14 else 'coco'
     family = 'hrnet-w' if official.family == 'HRNet' else 'res'
-    ours = CONFIGS.glob(
+    ours = OUR_CONFIGS.glob(
         f'{dataset}/td-hm_mipnet-{family}{official.size}_*210e_{dataset}-{input_size}.py'
     )
     fit = (official.insert, official.num_instances, official.num_keypoints)
@@ -104,9 +102,5 @@ def run(args):
     print(config)
 
 
-def main(argv=None):
-    run_tool(run, parse_args(argv))
-
-
 if __name__ == '__main__':
-    main()
+    run_tool(run, parse_args())

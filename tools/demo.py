@@ -157,9 +157,5 @@ def run(args):
         raise KeyboardInterrupt('(the files hold what was done)')
 
 
-def main(argv=None):
-    run_tool(run, parse_args(argv))
-
-
 if __name__ == '__main__':
-    main()
+    run_tool(run, parse_args())

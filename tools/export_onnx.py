@@ -218,9 +218,5 @@ def run(args):
     print(args.out)
 
 
-def main(argv=None):
-    run_tool(run, parse_args(argv))
-
-
 if __name__ == '__main__':
-    main()
+    run_tool(run, parse_args())

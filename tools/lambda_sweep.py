@@ -110,9 +110,5 @@ def run(args):
     print(gif)
 
 
-def main(argv=None):
-    run_tool(run, parse_args(argv))
-
-
 if __name__ == '__main__':
-    main()
+    run_tool(run, parse_args())

@@ -6,28 +6,22 @@ Everything else stays as it is in CONFIG. Nothing is downloaded. The path of the
 config is printed.
 """
 
-import argparse
 import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from mipnet_command import run_tool
+from mipnet_command import run_tool, tool_parser
 
 
-def parse_args(argv):
-    parser = argparse.ArgumentParser(prog='mipnet mipnetify', description=__doc__)
+def parse_args(argv=None):
+    parser = tool_parser('mipnetify', __doc__)
     add = parser.add_argument
     default = ' (default: %(default)s)'
     add('config', nargs='?', help="a path, the name of one of MMPose's or mmpose::PATH")
     add('-o', '--out', type=Path, help='file or folder (default: mipnet_<CONFIG> here)')
-    add(
-        '--num-instances',
-        type=int,
-        metavar='N',
-        default=2,
-        help='poses per box' + default,
-    )
+    poses = 'poses per box' + default
+    add('--num-instances', type=int, metavar='N', default=2, help=poses)
     where = 'MIMBs behind the backbone, or inside it as in the paper'
     add('--where', choices=['neck', 'backbone'], default='neck', help=where + default)
     add(
@@ -107,9 +101,5 @@ def run(args):
     print(out)
 
 
-def main(argv=None):
-    run_tool(run, parse_args(argv))
-
-
 if __name__ == '__main__':
-    main()
+    run_tool(run, parse_args())

@@ -292,9 +292,5 @@ def run(args):
     print(args.out / 'annotations.json')
 
 
-def main():
-    run_tool(run, parse_args())
-
-
 if __name__ == '__main__':
-    main()
+    run_tool(run, parse_args())

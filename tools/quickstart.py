@@ -18,7 +18,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
-from mipnet_command import run_tool  # noqa: E402
+from mipnet_command import run_tool, tool_parser  # noqa: E402
 
 PHOTO = REPO / 'docs' / 'baseball.jpg'
 CONFIG = 'configs/synthcrowd/td-hm_{}res18-small_8e_synthcrowd-128x96.py'
@@ -32,11 +32,8 @@ METRICS = {'AP': 'AP', 'AP50': 'AP .5', 'AR': 'AR', 'AR50': 'AR .5'}
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        prog='mipnet quickstart',
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = tool_parser('quickstart', __doc__)
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     add = parser.add_argument
     add('--out', type=Path, default=Path('work_dirs/quickstart'), help='folder')
     add('--demo-only', action='store_true', help='the photograph, no training')

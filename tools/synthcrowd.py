@@ -1,13 +1,19 @@
-"""Draw a data set of synthetic crowds: overlapping people, exact annotations."""
+"""Draw a data set of synthetic crowds: overlapping people, exact annotations.
 
-import argparse
+Writes OUT/images, OUT/annotations.json (COCO), OUT/detections.json (a simulated
+detector) and OUT/one_box_per_pair.json (ground-truth boxes, one for each group of
+overlapping people). The same arguments give the same bytes, whatever the number of
+workers.
+"""
+
 import os
 import sys
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # `mipnet` runs this file without its folder, where the package lies.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from mipnet_command import run_tool, tool_parser
 
 
 def numbers(kind, least, most, joint=None):
@@ -26,14 +32,7 @@ def numbers(kind, least, most, joint=None):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        prog='mipnet synthcrowd',
-        description=__doc__,
-        epilog='Writes OUT/images, OUT/annotations.json (COCO), OUT/detections.json '
-        '(a simulated detector) and OUT/one_box_per_pair.json (ground-truth boxes, '
-        'one for each group of overlapping people). The same arguments give the same '
-        'bytes, whatever the number of workers.',
-    )
+    parser = tool_parser('synthcrowd', __doc__)
 
     def add(name, kind, default, metavar, text):
         text = f'{text} (default: {default})' if default else text
@@ -52,23 +51,15 @@ def parse_args():
     nms = "box IoU of the simulated detector's NMS; 1 keeps all"
     add('--detector-nms', numbers(float, 0.01, 1), '0.5', 'IOU', nms)
     cores = str(min(os.cpu_count() or 1, 8))
-    add('--workers', numbers(int, 1, 256), cores, 'W', 'processes')
+    workers = 'processes; fewer need less memory'
+    add('--workers', numbers(int, 1, 256), cores, 'W', workers)
     return parser.parse_args()
 
 
-def main():
-    args = parse_args()
+def run(args):
     from synthcrowd import generate  # after the arguments: --help needs no OpenCV
 
-    try:
-        result = generate(**vars(args))
-    except OSError as error:
-        sys.exit(f'cannot write to {args.out_dir}: {error.strerror or error}')
-    except BrokenProcessPool:
-        sys.exit('a worker process died (out of memory?); try fewer --workers')
-    except KeyboardInterrupt:
-        print('\ninterrupted; run the same command to start over', file=sys.stderr)
-        sys.exit(130)
+    result = generate(**vars(args))
     if result['reused']:
         print(f'{args.out_dir} already holds this set; nothing to do', file=sys.stderr)
     if result['missed']:
@@ -78,4 +69,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(run, parse_args())

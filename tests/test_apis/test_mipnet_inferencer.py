@@ -66,12 +66,14 @@ def test_images_may_come_as_anything(inferencer, model, photo, photo_file):
         assert_people(result['predictions'][0], estimate_poses(model, image)[0])
 
 
-def test_a_missing_input_is_named(inferencer):
+def test_a_missing_input_is_named(inferencer, tmp_path):
     for inputs in ('gone.jpg', 'gone.mp4'):
         with pytest.raises(ValueError, match=f'{inputs}: no such file'):
             next(inferencer(inputs))
-    with pytest.raises(ValueError, match='inferencer.py: no image, no readable video'):
-        next(inferencer(__file__))
+    for inputs in (__file__, str(tmp_path)):  # no picture; a folder of nothing
+        message = f'{inputs}: no image, no readable video, no folder of images'
+        with pytest.raises(ValueError, match=message):
+            next(inferencer(inputs))
 
 
 def test_an_unreadable_image_is_skipped_with_a_count(inferencer, photo, photo_file):

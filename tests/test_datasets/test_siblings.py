@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from mmpose.registry import DATASETS
 
-from ..conftest import coco_dataset_config, person, train_pipeline
+from ..conftest import person
+from .test_multi_instance_dataset import build
 
 # of COCO, in thousandths: nose, eyes, ears, shoulders, elbows, wrists, hips, ...
 SIGMAS = [26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]
@@ -21,10 +21,7 @@ def moved(annotation, ann_id, pixels, rows=slice(None), **changes):
 
 
 def siblings(folder):
-    stock = coco_dataset_config(folder, train_pipeline(augment=False))
-    dataset = DATASETS.build(dict(type='MultiInstanceDataset', dataset=stock))
-    dataset.full_init()
-    (index,) = dataset.sibling_indices
+    (index,) = build(folder).sibling_indices
     return [index.others(i).tolist() for i in range(len(index))]
 
 

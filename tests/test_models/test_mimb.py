@@ -90,9 +90,7 @@ def test_checkpoint_of_another_bypass_primary_is_refused(bypass):
 
 
 def test_tokens_are_pooled_over_their_positions():
-    mimb = MIMB(8).eval()
-    for parameter in mimb.parameters():
-        torch.nn.init.normal_(parameter)
+    mimb = drawn()
     x, code = torch.randn(2, 8, 3, 4), torch.eye(2)
     tokens = x.flatten(2).transpose(1, 2)
     out = mimb(x, code).flatten(2).transpose(1, 2)

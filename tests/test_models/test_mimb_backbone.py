@@ -31,7 +31,6 @@ def randomise(net):
 @pytest.mark.parametrize(
     ('backbone', 'insert'),
     [
-        (hrnet_config(), None),
         (hrnet_config(), [dict(module='stage2', position='before')]),
         (hrnet_config(), [dict(module='stage3', position='after')]),
         (RESNET, RESNET_PLACES),
@@ -41,10 +40,9 @@ def randomise(net):
 def test_rows_equal_running_the_network_once_per_lambda(
     backbone, insert, num_instances
 ):
-    cfg = dict(type='MIMBBackbone', backbone=backbone, num_instances=num_instances)
-    if insert:
-        cfg['insert'] = insert
-    net = evaluating(randomise(MODELS.build(cfg)))
+    cfg = dict(type='MIMBBackbone', backbone=backbone, insert=insert)
+    net = MODELS.build(dict(cfg, num_instances=num_instances))
+    net = evaluating(randomise(net))
     x = torch.randn(3, 3, 64, 64)
     with torch.no_grad():
         together = net(x)

@@ -20,6 +20,7 @@ from ..conftest import (
     load_tool,
     person,
     rewrite,
+    run_script,
     train_pipeline,
     val_pipeline,
 )
@@ -53,10 +54,9 @@ def write(folder, cfg):
 
 def check(path, capsys, *options):
     """Run the tool; its exit status and what it printed."""
-    out = path.with_name('picture.png')
     status = 0
     try:
-        tool.main([str(path), '--out', str(out), *map(str, options)])
+        run_script(tool, path, '--out', path.with_name('picture.png'), *options)
     except SystemExit as stop:
         assert isinstance(stop.code, str)
         status = 1

@@ -17,6 +17,7 @@ from ..conftest import (
     estimator_config,
     load_tool,
     person,
+    run_script,
     val_pipeline,
 )
 
@@ -63,7 +64,7 @@ def models(coco_folder, monkeypatch):
 def run_compare(models, *args):
     out = models['folder'] / 'out'
     paths = ['--baseline', *models['baseline'], '--mipnet', *models['mipnet']]
-    compare.main([*paths, '-o', str(out), *args])
+    run_script(compare, *paths, '-o', out, *args)
     return json.loads((out / 'report.json').read_text())
 
 
@@ -102,7 +103,7 @@ def test_other_boxes_and_data(models):
         for p in people[::2]
     ]
     (folder / 'boxes.json').write_text(json.dumps(detections))
-    args = ['--data', str(folder), '--boxes', str(folder / 'boxes.json')]
+    args = '--data', folder, '--boxes', folder / 'boxes.json'
     points = run_compare(models, *args)['boxes']
     counts = [point['boxes'] for point in points]
     assert counts[0] == 15 and counts == sorted(counts, reverse=True)

@@ -1,6 +1,6 @@
 """The authors' weights in our configs, against their network's outputs."""
 
-import importlib.util
+import importlib
 import re
 
 import numpy as np
@@ -17,7 +17,7 @@ from mipnet_mmpose.models.official_checkpoint import (
     read_state_dict,
 )
 
-from ..conftest import REPO, head_config, hrnet_config, load_tool
+from ..conftest import REPO, head_config, hrnet_config, load_tool, run_script
 
 tool = load_tool('convert_official_checkpoint')
 
@@ -26,7 +26,7 @@ def convert(state, folder, capsys):
     """Run the tool as a user would, and build what its config says."""
     src, dst = folder / 'official.pth', folder / 'out' / 'mipnet.pth'
     torch.save(state, src)
-    tool.main([str(src), str(dst)])
+    run_script(tool, src, dst)
     path = capsys.readouterr().out.splitlines()[-1]
     cfg = Config.fromfile(path)
     cfg.model.backbone.backbone.init_cfg = None
@@ -84,9 +84,7 @@ def small_state():
 
 @pytest.mark.parametrize('model', ['hrnet_w8', 'resnet50'])
 def test_both_lambdas_equal_the_authors_network(golden_dir, tmp_path, capsys, model):
-    spec = importlib.util.spec_from_file_location('weights', golden_dir / 'weights.py')
-    weights = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(weights)
+    weights = importlib.import_module('weights')
     ours, _, path = convert(weights.official_state_dict(model), tmp_path, capsys)
     if model == 'resnet50':
         name = 'td-hm_mipnet-res50_8xb64-210e_coco-384x288.py'
@@ -190,7 +188,7 @@ def test_a_bad_checkpoint_is_refused(tmp_path, small_state, change, message):
     src = tmp_path / 'bad.pth'
     torch.save(change(small_state), src)
     with pytest.raises(SystemExit) as stop:
-        tool.main([str(src), str(tmp_path / 'out' / 'mipnet.pth')])
+        run_script(tool, src, tmp_path / 'out' / 'mipnet.pth')
     assert stop.value.code.startswith(f'error: {src}')
     assert re.search(message, stop.value.code)
     assert list(tmp_path.iterdir()) == [src]

@@ -22,6 +22,7 @@ from ..conftest import (
     coco_dataset_config,
     estimator_config,
     load_tool,
+    run_script,
     val_pipeline,
 )
 
@@ -64,7 +65,7 @@ def write_model(folder, model=None, config=None):
 
 def export(folder, *args, **model):
     paths = write_model(folder, **model)
-    export_onnx.main([*paths, str(folder / 'out.onnx'), *args])
+    run_script(export_onnx, *paths, folder / 'out.onnx', *args)
     return paths, str(folder / 'out.onnx')
 
 
@@ -129,21 +130,21 @@ def test_presence_is_an_output(tmp_path):
     state['state_dict']['head.presence.evidence'] = weights
     torch.save(state, paths[1])
     file = str(tmp_path / 'out.onnx')
-    export_onnx.main([*paths, file])
+    run_script(export_onnx, *paths, file)
     assert_same_poses(paths, file)
 
 
 def test_lambdas_baked_in(neck_files, tmp_path):
     _, paths, _ = neck_files
     file = str(tmp_path / 'out.onnx')
-    export_onnx.main([*paths, file, '--lambdas', '1', '0.25'])
+    run_script(export_onnx, *paths, file, '--lambdas', 1, 0.25)
     model = run_onnx.PoseModel(file)
     assert not model.takes_lambdas and model.meta['lambdas'] == [1, 0.25]
     assert model(picture(), BOXES)[0].shape == (2, 2, 17, 2)
     with pytest.raises(ValueError, match='holds the lambdas'):
         model(picture(), BOXES, [0])
     with pytest.raises(SystemExit, match='outside 0 ... 2'):
-        export_onnx.main([*paths, file, '--lambdas', '3'])
+        run_script(export_onnx, *paths, file, '--lambdas', 3)
 
 
 @pytest.mark.parametrize(
@@ -242,17 +243,17 @@ def test_lambda_1_alone_has_its_colour():
 def test_a_file_that_differs_is_not_written(neck_files, tmp_path, monkeypatch):
     monkeypatch.setattr(export_onnx, 'TOLERANCE', -1)
     with pytest.raises(SystemExit, match='differs from PyTorch'):
-        export_onnx.main([*neck_files[1], str(tmp_path / 'out.onnx')])
+        run_script(export_onnx, *neck_files[1], tmp_path / 'out.onnx')
     assert not list(tmp_path.iterdir())
 
 
 def test_a_model_that_lacks_some_is_named(neck_files, tmp_path):
     config, checkpoint = neck_files[1]
-    out = str(tmp_path / 'out.onnx')
+    out = tmp_path / 'out.onnx'
     with pytest.raises(SystemExit, match='no MIMB'):
         export(tmp_path, model=estimator_config(None))
     weights = torch.load(checkpoint, weights_only=False)
     del weights['state_dict']['neck.mimbs.0.gate_scale']
     torch.save(weights, tmp_path / 'less.pth')
     with pytest.raises(SystemExit, match='no weights for 1 .*gate_scale'):
-        export_onnx.main([config, str(tmp_path / 'less.pth'), out])
+        run_script(export_onnx, config, tmp_path / 'less.pth', out)

@@ -1,14 +1,13 @@
 """A test of overlapping pairs from a COCO file: who, where, and how much is hidden."""
 
 import json
-import sys
 
 import cv2
 import numpy as np
 import pytest
 from pycocotools.mask import iou
 
-from ..conftest import load_tool, person, rewrite
+from ..conftest import load_tool, person, rewrite, run_script
 
 tool = load_tool('overlap_pairs')
 SIZE = (320, 240)
@@ -32,18 +31,16 @@ def photographs(coco_folder):
     return folder
 
 
-def make(monkeypatch, folder, out, *options):
-    command = [folder / 'annotations.json', folder, folder / out, *options]
-    monkeypatch.setattr(sys, 'argv', ['overlap_pairs', *map(str, command)])
-    tool.main()
+def make(folder, out, *options):
+    run_script(tool, folder / 'annotations.json', folder, folder / out, *options)
     return json.loads((folder / out / 'annotations.json').read_text())
 
 
-def test_pairs_overlap_and_stay_in_sight_as_asked(photographs, monkeypatch):
+def test_pairs_overlap_and_stay_in_sight_as_asked(photographs):
     options = '--count', 12, *ALIKE
-    data = make(monkeypatch, photographs, 'pairs', *options)
-    assert make(monkeypatch, photographs, 'again', *options) == data
-    assert make(monkeypatch, photographs, 'seed', *options, '--seed', 1) != data
+    data = make(photographs, 'pairs', *options)
+    assert make(photographs, 'again', *options) == data
+    assert make(photographs, 'seed', *options, '--seed', 1) != data
     assert len(data['images']) == 12 and len(data['annotations']) == 24
     boxes = json.loads((photographs / 'pairs' / 'one_box_per_pair.json').read_text())
     for i, image in enumerate(data['images']):
@@ -62,10 +59,10 @@ def test_pairs_overlap_and_stay_in_sight_as_asked(photographs, monkeypatch):
     assert any(1 in a['keypoints'][2::3] for a in data['annotations'])
 
 
-def test_without_masks_it_says_so(photographs, monkeypatch):
+def test_without_masks_it_says_so(photographs):
     rewrite(photographs, lambda d: [a.pop('segmentation') for a in d['annotations']])
     with pytest.raises(SystemExit, match='annotations.json.*segmentation'):
-        make(monkeypatch, photographs, 'pairs')
+        make(photographs, 'pairs')
 
 
 def others_first(data):
@@ -81,9 +78,9 @@ def no_names(data):
 
 
 @pytest.mark.parametrize('function', [others_first, no_names])
-def test_other_categories_and_no_names(photographs, monkeypatch, function):
+def test_other_categories_and_no_names(photographs, function):
     rewrite(photographs, function)
-    data = make(monkeypatch, photographs, 'pairs', '--count', 6, *ALIKE)
+    data = make(photographs, 'pairs', '--count', 6, *ALIKE)
     assert {len(a['keypoints']) for a in data['annotations']} == {51}
     if function is no_names:  # nobody is mirrored: a shift and a scale of the truth
         original = json.loads((photographs / 'annotations.json').read_text())

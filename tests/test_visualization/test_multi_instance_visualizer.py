@@ -5,23 +5,20 @@ import types
 import cv2
 import numpy as np
 import pytest
-from mmengine.dataset import pseudo_collate
 from mmpose.engine.hooks import PoseVisualizationHook
-from mmpose.registry import DATASETS, VISUALIZERS
+from mmpose.registry import VISUALIZERS
 
 from mipnet_mmpose import COLORS
 
-from ..conftest import coco_dataset_config, person, val_pipeline
-from ..test_apis.conftest import CODEC, model, pose_files  # noqa: F401
+from ..conftest import person
+from ..test_apis.conftest import model, pose_files  # noqa: F401
+from ..test_models.test_estimator import test_batch
 
 
 @pytest.mark.parametrize('kind', ['PoseLocalVisualizer', 'MultiInstanceVisualizer'])
 def test_the_hook_draws_all_poses_of_a_box(model, coco_folder, tmp_path, kind):  # noqa: F811
     folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
-    dataset = DATASETS.build(
-        coco_dataset_config(folder, val_pipeline(CODEC), test_mode=True)
-    )
-    batch = pseudo_collate([dataset[0]])
+    batch = test_batch(folder)
     model.test_cfg['output_heatmaps'] = True
     outputs = model.test_step(batch)
     poses = outputs[0].pred_instances
@@ -35,7 +32,7 @@ def test_the_hook_draws_all_poses_of_a_box(model, coco_folder, tmp_path, kind): 
     runner = types.SimpleNamespace(
         work_dir=str(tmp_path),
         timestamp='',
-        test_evaluator=types.SimpleNamespace(dataset_meta=dataset.metainfo),
+        test_evaluator=types.SimpleNamespace(dataset_meta=model.dataset_meta),
     )
     hook.after_test_iter(runner, 0, batch, outputs)
     (picture,) = (tmp_path / 'show').iterdir()
@@ -51,10 +48,7 @@ def test_the_hook_draws_all_poses_of_a_box(model, coco_folder, tmp_path, kind): 
 
 def test_other_styles_stay_those_of_mmpose(model, coco_folder):  # noqa: F811
     folder = coco_folder([person(1, 1, 20, 10, 60, 90)])
-    dataset = DATASETS.build(
-        coco_dataset_config(folder, val_pipeline(CODEC), test_mode=True)
-    )
-    (sample,) = model.test_step(pseudo_collate([dataset[0]]))
+    (sample,) = model.test_step(test_batch(folder))
     image = cv2.imread(str(folder / '000001.png'))
     drawings = []
     for kind in ('PoseLocalVisualizer', 'MultiInstanceVisualizer'):

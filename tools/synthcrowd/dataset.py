@@ -187,7 +187,6 @@ def generate(
     size=(320, 240),
     detector_nms=NMS_IOU,
     workers=1,
-    progress=True,
 ):
     """Write ``images`` pictures of crowds and their annotations to ``out_dir``.
 
@@ -227,7 +226,7 @@ def generate(
     coco = dict(info=info, images=[], annotations=[], categories=[category])
     detections, fronts = [], []
     with contextlib.closing(_results(make, images, min(workers, images))) as results:
-        bar = tqdm(results, 'images', images, unit='image', disable=not progress)
+        bar = tqdm(results, 'images', images, unit='image')
         for entry, annotations, found, front in bar:
             coco['images'].append(entry)
             link = dict(image_id=entry['id'], category_id=1)
