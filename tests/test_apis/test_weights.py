@@ -18,7 +18,7 @@ from ..conftest import REPO
 
 SHA256 = {
     'mipnet_tinypose_256x192.pth': (
-        '341dda26b773d4fc3fa6bc2bb2cefbdcb544289f02cf7d7a38a79d601d5c8a98'
+        '6aaa1b096ade0f0e873628a0e82fadb6db1321db6e77f127a8ae7189272d4772'
     ),
     'rtmdet_nano_person.pth': (
         '38eef72a932ef32f22cc57fc277622a84586cc4bc0620d26678f410fa0affbc8'
