@@ -45,8 +45,11 @@ def config_text(stock: str, changes: dict[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and all(map(str.isidentifier, value)):
         return f'dict({_keywords(value)})'
+    if isinstance(value, dict):
+        items = (f'{key!r}: {_text(item)}' for key, item in value.items())
+        return f'{{{", ".join(items)}}}'
     if isinstance(value, list):
         return f'[{", ".join(map(_text, value))}]'
     return value if isinstance(value, Code) else repr(value)
