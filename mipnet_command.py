@@ -11,6 +11,7 @@ import difflib
 import runpy
 import sys
 from pathlib import Path
+from pickle import UnpicklingError
 
 HERE = Path(__file__).resolve().parent
 MIM = HERE / 'mipnet_mmpose' / '.mim'  # where the wheel puts both folders
@@ -87,7 +88,7 @@ def run_tool(run, args):
     """Run a script of ``tools/``; errors and Ctrl-C end it in one line."""
     try:
         run(args)
-    except (ModuleNotFoundError, OSError, RuntimeError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, UnpicklingError, ValueError) as error:
         sys.exit(f'error: {error}')
     except KeyboardInterrupt as stop:
         print('\ninterrupted', *stop.args, file=sys.stderr)  # after ^C
