@@ -118,7 +118,8 @@ class MIPNetInferencer(Pose2DInferencer):
             ValueError: where the input is no image, folder or video, or the boxes
                 are not one array per image.
         """
-        if str(inputs)[:6] == 'webcam' and os.path.exists(inputs):
+        is_there = isinstance(inputs, str) and os.path.exists(inputs)
+        if is_there and inputs.startswith('webcam'):
             inputs = os.path.join('.', inputs)  # a file of that name is no camera
         self._video_input = False
         folder = kwargs.get('pred_out_dir', f'{out_dir}/predictions' if out_dir else '')

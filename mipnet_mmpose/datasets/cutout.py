@@ -29,8 +29,8 @@ class Placed(NamedTuple):
 class Cutout:
     """What of a person is inside of both its mask and its box.
 
-    A keypoint outside of it is not labelled any more. The person is the sample of a
-    stock dataset, and mirrored by its ``flip_indices``.
+    A keypoint outside of it is not labelled any more. ``person`` is a sample of a stock
+    dataset; ``flip`` mirrors it, by its ``flip_indices``.
 
     Attributes:
         mask (np.ndarray | None): float32 0 or 1, (h, w); None where there is none that

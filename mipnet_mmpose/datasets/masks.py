@@ -39,10 +39,10 @@ def mask_share(person: dict, box: np.ndarray) -> float:
 def person_mask(
     person: dict, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)
 ) -> Optional[np.ndarray]:
-    """The pixels of a person in a window of its image, bool, as the shape (H, W).
+    """The pixels of a person in a window of its image, bool (H, W).
 
-    None where the person has no mask, or an RLE that does not hold the window. The
-    corner is the window's left and top.
+    ``shape`` is the window's height and width, ``corner`` its left and top. None where
+    the person has no mask, or an RLE that does not hold the window.
     """
     segments = person.get('segmentation')
     if not segments or person.get('iscrowd'):

@@ -30,8 +30,8 @@ class Donors:
     """The persons of some datasets of the same keypoints who can be pasted elsewhere.
 
     Their samples stay in the datasets; here is which they are and how large. A donor
-    has ``min_keypoints`` labelled ones, and a mask of at least a tenth of its box. It
-    is a ValueError where there is none.
+    has ``min_keypoints`` labelled ones, and a mask of at least a tenth of its box. No
+    donor at all is a ValueError.
     """
 
     def __init__(

@@ -82,8 +82,8 @@ class SiblingIndex:
     one of them is enough as a sibling of somebody else. Held as plain arrays, so that
     forked loader workers share their memory: 30 MB for COCO's 150,000 persons.
 
-    A person with fewer labelled keypoints than ``min_keypoints`` is nobody's sibling;
-    the constants of OKS are (K, ), or none.
+    A person with fewer labelled keypoints than ``min_keypoints`` is nobody's sibling.
+    ``sigmas`` are the constants of OKS, (K, ), or empty.
 
     Attributes:
         person, other (np.ndarray): int32, each sample with each of its siblings, in the

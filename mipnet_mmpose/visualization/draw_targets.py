@@ -20,8 +20,8 @@ WHITE = dict(borderType=cv2.BORDER_CONSTANT, value=(255, 255, 255))
 def draw_samples(dataset: Any, siblings: np.ndarray, num_samples: int) -> np.ndarray:
     """A picture (H, W, 3) of training samples of ``MultiInstanceDataset``.
 
-    Those with siblings, of which each crop has a number (P, ), come first, else it is
-    by chance.
+    ``siblings`` (P, ) are how many each crop holds. Samples that have some come first,
+    else it is by chance.
     """
     parts = [part for chain in chain_datasets(dataset) for part in chain]
     steps = [s for p in parts if hasattr(p, 'pipeline') for s in p.pipeline.transforms]

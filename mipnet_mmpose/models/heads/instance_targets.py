@@ -14,7 +14,7 @@ from ..mimb import unfold
 
 
 def unfold_targets(sample: PoseDataSample, num: int) -> list[PoseDataSample]:
-    """A sample of N targets as N samples of one; N rows of features are of its crop."""
+    """A sample of N targets as N samples of one; a ValueError where it has not N."""
     instances = sample.gt_instances.get('target_instances')
     if instances is None:
         raise ValueError(
