@@ -6,7 +6,6 @@ from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
 from ..models.heads.presence import Presence
-from ..models.lambdas import run_primary_apart
 from ..models.mimb import MIMB
 from ..models.stock_checkpoint import is_ours, load_weights
 from .mipnet_check_hook import RESUMED_NOTHING
@@ -18,8 +17,7 @@ class FreezeStockHook(Hook):
 
     Their parameters get no gradients, their norm layers use the statistics of the
     checkpoint, their dropout is off, and a moving average (``EMAHook``) keeps them.
-    With ``bypass_primary=True`` the pose of λ = 0 stays exactly the stock model's, and
-    MIMBs in the backbone train faster: λ = 0 needs no backward pass.
+    With ``bypass_primary=True`` the pose of λ = 0 stays exactly the stock model's.
 
     Example::
 
@@ -66,10 +64,6 @@ class FreezeStockHook(Hook):
             elif hasattr(module, 'set_lambdas'):
                 learning.add(module)  # answers all N while it trains
         self.stock = [m for m in self.model.modules() if m not in learning]
-        self.backbone = self.model.backbone
-        mimbs = [m for m in self.backbone.modules() if isinstance(m, MIMB)]
-        if mimbs and mimbs[0].bypass_primary and mimbs[0].num_instances > 1:
-            run_primary_apart(self.backbone)
         state = self.model.state_dict()
         for hook in runner.hooks:
             average = getattr(hook, 'ema_model', None)
@@ -86,7 +80,3 @@ class FreezeStockHook(Hook):
         """Put the stock layers into inference mode; each epoch takes them out of it."""
         for module in self.stock:
             module.training = False
-
-    def after_train(self, runner: Runner) -> None:
-        """Let the backbone run as before."""
-        vars(self.backbone).pop('forward', None)

@@ -8,7 +8,7 @@ import torch
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from .mimb import MIMB, encode_lambdas, fold, map_features, unfold
+from .mimb import MIMB, encode_lambdas, fold, map_features
 
 
 class LambdaModule(BaseModule):
@@ -19,7 +19,6 @@ class LambdaModule(BaseModule):
     """
 
     mimbs: ModuleList  # one for each tensor of features, Identity where there is none
-    part: Optional[str] = None  # see run_primary_apart
 
     def __init__(self, num_instances: int, init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)
@@ -42,24 +41,17 @@ class LambdaModule(BaseModule):
 
     def modulate(self, feats: Any, folds: Sequence[bool]) -> Any:
         """Modulate each tensor of features; fold it first where ``folds`` says so."""
-        if self.part == 'primary':
-            return feats
         codes = self.codes
         if self.training:
             # a zero gradient for the MIMB of a level that nobody reads: without
             # one, training in several processes stops at unused parameters
             codes = codes + 0 * sum(p.flatten()[0] for p in self.mimbs.parameters())
         blocks = zip(self.mimbs, folds)
-        left_out = 1 if self.part == 'others' else 0
 
         def modulate(x: Tensor) -> Tensor:
             mimb, folds = next(blocks)
-            num = codes.shape[0] - left_out
-            x = fold(x, num) if folds else x
-            crops = x.shape[0] // num
-            rows = codes[left_out:].repeat(crops, 1)
-            if left_out:  # the batch norm of λ sees all N
-                rows = torch.cat([rows, codes[:1].repeat(crops, 1)])
+            x = fold(x, codes.shape[0]) if folds else x
+            rows = codes.repeat(x.shape[0] // codes.shape[0], 1)
             return mimb(x, rows) if isinstance(mimb, MIMB) else x
 
         return map_features(modulate, feats)
@@ -94,43 +86,3 @@ def use_lambdas(model: nn.Module, lambdas: Sequence[float]) -> Iterator[None]:
     finally:
         for module, value in zip(modules, before):
             module.set_lambdas(value)
-
-
-def run_primary_apart(backbone: nn.Module) -> None:
-    """Let a frozen backbone compute λ = 0 without a gradient while it trains.
-
-    With ``bypass_primary=True`` nothing of λ = 0 is learnt: the backward pass is for
-    the other instances alone. Features and gradients are the same. ``del
-    backbone.forward`` undoes it.
-
-    Args:
-        backbone (nn.Module): of :class:`MIMBBackbone`, whose MIMBs alone learn.
-    """
-    places = [m for m in backbone.modules() if isinstance(m, LambdaModule)]
-    forward, others = backbone.forward, places[0].num_instances - 1
-
-    def run(part: Optional[str], x: Tensor) -> Any:
-        for place in places:
-            place.part = part
-        try:
-            with torch.set_grad_enabled(part == 'others'):
-                return forward(x)
-        finally:
-            for place in places:
-                place.part = None
-
-    def apart(x: Tensor) -> Any:
-        if not places[0].training:
-            return forward(x)
-        primary = run('primary', x)
-        rest: list[Tensor] = []
-        map_features(rest.append, run('others', x))
-
-        def join(first: Tensor) -> Tensor:
-            rows = rest.pop(0)
-            rows = fold(rows, others * len(first) // len(rows))  # left before a MIMB
-            return torch.cat([first[:, None], unfold(rows, others)], 1).flatten(0, 1)
-
-        return map_features(join, primary)
-
-    backbone.forward = apart

@@ -7,7 +7,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mipnet_mmpose import MIMB, use_lambdas
-from mipnet_mmpose.models.lambdas import run_primary_apart
 
 from ..conftest import hrnet_config
 
@@ -54,30 +53,6 @@ def test_rows_equal_running_the_network_once_per_lambda(
                 torch.testing.assert_close(
                     level[i::num_instances], one, rtol=1e-5, atol=1e-5
                 )
-
-
-@pytest.mark.parametrize('num_instances', [2, 3])
-def test_lambda_0_apart_gives_the_same_features_gradients_and_statistics(num_instances):
-    cfg = dict(type='MIMBBackbone', backbone=dict(RESNET, norm_eval=True))
-    cfg.update(insert=RESNET_PLACES, num_instances=num_instances, bypass_primary=True)
-    net = randomise(MODELS.build(cfg))
-    for name, parameter in net.named_parameters():
-        parameter.requires_grad_('mimbs' in name)
-    x = torch.randn(3, 3, 64, 64)
-    found = []
-    for apart in (False, True):
-        each = copy.deepcopy(net)
-        each.train()
-        if apart:
-            run_primary_apart(each)
-        feats = each(x)
-        torch.cat([f.flatten() for f in feats]).square().mean().backward()
-        grads = [p.grad for p in each.parameters() if p.requires_grad]
-        found.append([*feats, *grads, *each.mimbs.buffers()])
-    torch.testing.assert_close(*found)
-    answered = evaluating(each)(x)
-    del each.forward
-    assert all(map(torch.equal, answered, each(x)))
 
 
 def test_levels_taken_off_before_the_first_mimb_are_folded():
