@@ -49,7 +49,7 @@ if [ -n "$data" ]; then
     device=(--device cuda --workers 7)
     [ -n "$smoke" ] && device=(--device cpu --limit 16) && epochs=1
     part photographs $((470 - SECONDS)) "$python" studies/photographs.py "$data" \
-        --weights "$weights" --out "$out/photographs" --seeds 1 --runs mipnet \
+        --weights "$weights" --out "$out/photographs" --seeds 0 --runs mipnet \
         --epochs "$epochs" "${device[@]}"
 fi
 cat "$out"/*.csv

@@ -35,7 +35,7 @@ def parse_args():
     add('--weights', type=Path, required=True, help='folder of the two checkpoints')
     add('--out', type=Path, default=Path('work_dirs/photographs'))
     add('--runs', nargs='+', default=list(RUNS), choices=list(RUNS))
-    add('--seeds', type=int, default=2)
+    add('--seeds', nargs='+', type=int, default=[0, 1])
     add('--epochs', type=int, default=6)
     add('--device', default='cpu')
     add('--workers', type=int, default=0, help='that load, of each training')
@@ -159,7 +159,7 @@ def main():
     lines = path.read_text().splitlines() if path.exists() else []
     found = {line['run']: line for line in map(json.loads, lines)}
     for kind in args.runs:
-        for seed in range(1 if kind == 'released' else args.seeds):
+        for seed in [0] if kind == 'released' else args.seeds:
             name = f'{kind}-{seed}'
             if name in found:
                 continue
