@@ -43,11 +43,7 @@ def find_config(name: str) -> Path:
 
 
 def mmpose_file(path: str) -> Path:
-    """A file such as ``tools/train.py`` of MMPose, installed or in a clone of it.
-
-    Raises:
-        FileNotFoundError: where there is none of the name.
-    """
+    """A file such as ``tools/train.py`` of MMPose, installed or in a clone of it."""
     for folder in (MMPOSE / '.mim', MMPOSE.parent):
         if (folder / path).is_file():
             return folder / path

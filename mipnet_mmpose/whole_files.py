@@ -9,13 +9,9 @@ from typing import Union
 
 @contextmanager
 def written_whole(path: Union[str, Path]) -> Iterator[Path]:
-    """Write under another name, renamed at the end; nothing is left of a failure.
+    """Where to write instead of a path, renamed at the end; a failure leaves nothing.
 
-    Args:
-        path (str | Path): what is to be written, its folder is made.
-
-    Yields:
-        Path: where to write instead, in the same folder and with the same suffix.
+    It is in the same folder, which is made, and has the same suffix.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

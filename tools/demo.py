@@ -44,7 +44,8 @@ def parse_args(argv=None):
     add('--det-cat-ids', type=int, nargs='+', default=[0], metavar='ID', help=classes)
     add('--out', type=Path, default=Path('work_dirs/demo'), help=shown)
     add('--device', help='(default: a GPU where there is one)')
-    add('--bbox-thr', type=float, default=0.3, help=f'least score of boxes {shown}')
+    least = f'least score of detected boxes {shown}'
+    add('--bbox-thr', type=float, default=0.3, help=least)
     add('--nms-thr', type=float, default=0.3, help=f'IoU of detected boxes {shown}')
     presence = 'least probability of a person for λ ≥ 1 (default: as in the config)'
     add('--presence-thr', type=float, help=presence)
@@ -56,6 +57,8 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if (args.config is None) != (args.checkpoint is None):
         parser.error('--config and --checkpoint go together')
+    if (args.det_config in (None, 'rtmdet-nano')) != (args.det_checkpoint is None):
+        parser.error('--det-config and --det-checkpoint go together')
     return args
 
 
@@ -65,7 +68,7 @@ SAME += ('draw_bbox', 'radius', 'thickness')
 
 
 def find_boxes(args, images, video):
-    """Ids of the images and their boxes or None; a frame's id is its number."""
+    """Ids of the images, boxes or None, their category; a frame's id is its number."""
     from mipnet_mmpose.apis.boxes_file import boxes_from_file
 
     if args.boxes:
@@ -74,16 +77,17 @@ def find_boxes(args, images, video):
         raise ValueError(f'--bbox is of one image, {args.input} is not: give --boxes')
     stems = [] if video else [Path(image).stem for image in images]
     ids = [int(stem) for stem in stems if stem.isdigit()]
-    return ids if len(set(ids)) == len(stems) else list(range(len(stems))), args.bbox
+    ids = ids if len(set(ids)) == len(stems) else list(range(len(stems)))
+    return ids, args.bbox, 1
 
 
-def coco_result(person, image_id, file_name):
+def coco_result(person, image_id, category_id, file_name):
     """A person of the inferencer in COCO's format."""
     left, top, right, bottom = person['bbox'][0]
     poses = zip(person['keypoints'], person['keypoint_scores'])
     return {
         'image_id': image_id,
-        'category_id': 1,
+        'category_id': category_id,
         'keypoints': [value for (x, y), score in poses for value in (x, y, score)],
         'score': person['score'],
         'bbox': [left, top, right - left, bottom - top],
@@ -108,7 +112,7 @@ def run(args):
     MMLogger.get_current_instance().setLevel('ERROR')
     images, path = list_images(args.input), Path(args.input)
     video = not isinstance(images, list)
-    ids, boxes = find_boxes(args, images, video)
+    ids, boxes, category = find_boxes(args, images, video)
     total = max(images.frame_cnt, 0) if video else len(images)
     pictures = drawn = args.out / 'visualizations'
     if video:
@@ -126,7 +130,7 @@ def run(args):
         det_cat_ids=args.det_cat_ids,
     )
     batches = inferencer(
-        args.input,
+        args.input if video else images,  # listed once: ids and names are of these
         bboxes=boxes,
         vis_out_dir='' if args.no_pictures else str(pictures),
         **{name: getattr(args, name) for name in SAME},
@@ -139,7 +143,7 @@ def run(args):
                 image_id = done if video else ids[done]
                 name = f'{done:06d}.jpg' if video else Path(images[done]).name
                 for person in batch['predictions'][0]:
-                    person = coco_result(person, image_id, name)
+                    person = coco_result(person, image_id, category, name)
                     file.write(f'{"," if people else ""}\n{json.dumps(person)}')
                     people += 1
                 done += 1

@@ -90,7 +90,7 @@ def run(args):
         changes = mipnet_changes(Config.fromfile(stock), **args)
     except Exception as error:  # a config is a program
         raise ValueError(error) from error
-    out = out / f'mipnet_{stock.stem}.py' if out.is_dir() else out
+    out = out if out.suffix == '.py' else out / f'mipnet_{stock.stem}.py'
     base = os.path.relpath(stock, out.resolve().parent)
     if STOCK_CONFIGS in stock.parents:
         base = f'mmpose::{stock.relative_to(STOCK_CONFIGS)}'

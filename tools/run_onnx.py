@@ -85,7 +85,7 @@ class PoseModel:
             if not 0 <= min(lambdas) <= max(lambdas) <= last:
                 raise ValueError(f'lambdas must be in 0 ... {last}, got {lambdas}')
             feed['lambdas'] = np.array(lambdas, np.float32)
-        elif list(lambdas) != self.meta['lambdas']:
+        elif np.float32(lambdas).tolist() != self.meta['lambdas']:
             raise ValueError(f'the file holds the lambdas {self.meta["lambdas"]}')
         outputs = self.session.run(None, feed)
         has_presence = self.session.get_outputs()[-1].name == 'presence'

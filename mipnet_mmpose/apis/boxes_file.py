@@ -16,7 +16,7 @@ from mmpose.structures.bbox import bbox_xywh2xyxy
 
 def boxes_from_file(
     path: Union[str, Path], images: Union[Sequence[str], mmcv.VideoReader]
-) -> tuple[list[Any], list[np.ndarray]]:
+) -> tuple[list[Any], list[np.ndarray], Any]:
     """Read COCO annotations or detections (MMPose's ``bbox_file``).
 
     In annotations an image is found by its ``file_name``, in detections by the number
@@ -26,7 +26,8 @@ def boxes_from_file(
 
     Returns:
         tuple: for each image or frame its id in the file, ``None`` if it is not there,
-        and its boxes as left, top, right, bottom, score in pixels, (n, 5).
+        and its boxes as left, top, right, bottom, score in pixels, (n, 5); and the
+        id of their category, 1 where the file has none.
 
     Raises:
         ValueError: where the file cannot be read, or it cannot be told which image or
@@ -38,7 +39,7 @@ def boxes_from_file(
             content = dict(annotations=content)
         categories = content.get('categories') or ()
         categories = {entry['id']: entry['name'] for entry in categories}
-        boxes = _boxes_by_id(content['annotations'], categories)
+        boxes, category = _boxes_by_id(content['annotations'], categories)
         if isinstance(images, mmcv.VideoReader):
             count = images.frame_cnt
             if count <= 0:  # what a browser records does not say
@@ -65,17 +66,18 @@ def boxes_from_file(
     if None in ids:
         lost = f'{path} has nothing of {ids.count(None)} of {len(ids)} images'
         warnings.warn(lost, stacklevel=2)
-    return ids, [boxes.get(key, np.zeros((0, 5))) for key in ids]
+    return ids, [boxes.get(key, np.zeros((0, 5))) for key in ids], category
 
 
-def _boxes_by_id(entries: list[dict], names: dict) -> dict[Any, np.ndarray]:
+def _boxes_by_id(entries: list[dict], names: dict) -> tuple[dict, Any]:
     entries = [entry for entry in entries if not entry.get('iscrowd')]
-    kinds = {entry.get('category_id') for entry in entries}
+    kinds = {entry.get('category_id', 1) for entry in entries} or {1}
     if len(kinds) > 1:
-        people = [k for k in kinds if names.get(k) == 'person' or not names and k == 1]
+        people = {k for k in kinds if names.get(k) == 'person' or not names and k == 1}
         if len(people) != 1:
             raise ValueError(f'which category is a person: {names or kinds}?')
-        entries = [e for e in entries if e.get('category_id') == people[0]]
+        kinds = people
+        entries = [e for e in entries if e.get('category_id', 1) in people]
     boxes: dict[Any, list] = {}
     for i, entry in enumerate(entries):
         box = np.ravel(entry['bbox']).astype(np.float64)
@@ -83,7 +85,8 @@ def _boxes_by_id(entries: list[dict], names: dict) -> dict[Any, np.ndarray]:
         if len(row) != 5 or not np.isfinite(row).all():
             raise ValueError(f'entry {i} has bbox and score {row}, not 5 numbers')
         boxes.setdefault(entry['image_id'], []).append(row)
-    return {key: bbox_xywh2xyxy(np.array(rows)) for key, rows in boxes.items()}
+    by_id = {key: bbox_xywh2xyxy(np.array(rows)) for key, rows in boxes.items()}
+    return by_id, kinds.pop()
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from mmpose.datasets.transforms import LoadImage
 from .boxes_file import boxes_from_file
 
 # what OpenCV reads and Python alone, on a machine without mime.types, does not know
-for _kind in ('image/webp', 'image/jfif', 'video/mkv', 'video/m4v', 'video/wmv'):
+for _kind in ('image/webp', 'video/mkv', 'video/m4v', 'video/wmv'):
     mimetypes.add_type(_kind, f'.{_kind[6:]}')
 for _kind in ('video/flv', 'video/mts', 'video/m2ts', 'video/3gp', 'video/ogv'):
     mimetypes.add_type(_kind, f'.{_kind[6:]}')
@@ -44,7 +44,7 @@ def load_images(
         ValueError: where the boxes are not one array per image.
     """
     if isinstance(bboxes, (str, Path)):
-        _, bboxes = boxes_from_file(bboxes, images)
+        _, bboxes, _ = boxes_from_file(bboxes, images)
     elif bboxes is not None:
         # a video may have fewer frames than its header says, or more
         listed = isinstance(images, (list, tuple))
@@ -58,7 +58,7 @@ def load_images(
             try:
                 pixels = read_image(image, pipeline)
             except ValueError as error:
-                skipped['images'].append(error)
+                skipped['images'].append(str(error))  # the error holds the file
             else:
                 size = pixels.shape[1::-1]
                 if bboxes is not None:

@@ -13,13 +13,14 @@ from mmengine.visualization import Visualizer
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.apis.inferencers import Pose2DInferencer
 from mmpose.evaluation.functional.nms import nms
+from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import INFERENCERS, VISUALIZERS
 from mmpose.structures import PoseDataSample, split_instances
 from torch import nn
 
 from ..evaluation.merge_poses import merge_settings
 from ..mmpose_files import find_config, mmpose_file
-from ..models.stock_checkpoint import check_mimbs_loaded
+from ..models.stock_checkpoint import check_mimbs_loaded, load_whole_checkpoint
 from .images import BoxedImage, list_images, load_images
 from .inference import image_pipeline, predict_people, shown_skeleton
 
@@ -58,8 +59,8 @@ class MIPNetInferencer(Pose2DInferencer):
             the whole image is the box.
 
     Raises:
-        ValueError: where the checkpoint is of the stock model and has no MIMBs, or
-            nothing says which keypoints the model gives.
+        ValueError: where the checkpoint lacks weights, as one of the stock model lacks
+            the MIMBs, or nothing says which keypoints the model gives.
 
     Example::
 
@@ -93,6 +94,8 @@ class MIPNetInferencer(Pose2DInferencer):
         super().__init__(pose2d, weights, device, scope, *detector, **kwargs)
         self.model.cfg = self.cfg
         check_mimbs_loaded(self.model, weights)
+        if weights is not None:  # MMPose prints what is missing, and goes on
+            load_whole_checkpoint(self.model, weights)
         self.visualizer.skeleton = shown_skeleton(self.model)
         init_default_scope(scope)  # the detector has set its own
 
@@ -191,6 +194,9 @@ class MIPNetInferencer(Pose2DInferencer):
         return results
 
     def _load_weights_to_model(self, model: Any, checkpoint: Any, cfg: Any) -> None:
+        if not isinstance(model, TopdownPoseEstimator):
+            kind = type(model).__name__
+            raise ValueError(f'the model is a {kind}, no TopdownPoseEstimator')
         super()._load_weights_to_model(model, checkpoint, cfg)
         if model.dataset_meta is None:
             model.dataset_meta = dataset_meta_from_config(cfg, 'test')

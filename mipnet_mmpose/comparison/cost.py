@@ -48,15 +48,11 @@ def time_in_turn(calls: dict[str, Callable], rounds: int) -> dict[str, np.ndarra
 
 
 def measure_cost(models: dict[str, nn.Module], input_size: tuple) -> dict[str, dict]:
-    """What each network costs, without flip test.
+    """What each pose estimator in eval mode costs, without flip test.
 
-    Args:
-        models (dict): pose estimators in eval mode.
-        input_size (tuple): width and height of a crop in pixels.
-
-    Returns:
-        dict: of each its ``parameters``, ``multiply-adds`` and ``time`` of a crop in
-        seconds, the median of the rounds, and its ``time ratio`` to the first one's.
+    Of each its ``parameters``, ``multiply-adds`` and ``time`` of a crop in seconds, the
+    median of the rounds, and its ``time ratio`` to the first one's. ``input_size`` is
+    the width and height of a crop in pixels.
     """
     device = next(next(iter(models.values())).parameters()).device
     images = torch.randn(BATCH, 3, *input_size[::-1], device=device)

@@ -50,7 +50,9 @@ class TestedModel:
         metric.compute_metrics = keep
         runner.test()
         metric.compute_metrics = compute
-        metric.gt_converter, metric.per_lambda = None, False  # converted; of N poses
+        # all is converted and written now
+        metric.gt_converter = metric.pred_converter = metric.outfile_prefix = None
+        metric.per_lambda = False
         sample = runner.test_dataloader.dataset[0]['data_samples']
         self.input_size = tuple(map(int, sample.metainfo['input_size']))
         self.model = runner.model.eval()
@@ -66,13 +68,9 @@ class TestedModel:
     ) -> dict[str, Optional[float]]:
         """What the metric says of some boxes or people.
 
-        Args:
-            kept (np.ndarray, optional): which boxes are given, bool (B, ).
-            among (set, optional): ids of the annotations that count. All others are
-                regions to ignore.
-
-        Returns:
-            dict: ``AP``, ``AP50`` and ``AR``; ``None`` where nobody is looked for.
+        ``kept`` (B, ) says which boxes are given, ``among`` the ids of the annotations
+        that count; all others are regions to ignore. ``AP``, ``AP50`` and ``AR`` are
+        ``None`` where nobody is looked for.
         """
         boxes = range(len(self.images)) if kept is None else np.flatnonzero(kept)
         nobody = among is not None and not among

@@ -88,7 +88,7 @@ class MultiInstanceDataset:
     def _swap_target_generator(self, pipeline: Compose) -> bool:
         swapped = False
         for i, stock in enumerate(pipeline.transforms):
-            if isinstance(stock, GenerateTarget):
+            if type(stock) in (GenerateTarget, GenerateMultiInstanceTarget):
                 pipeline.transforms[i] = GenerateMultiInstanceTarget(
                     stock.encoder_cfg,
                     num_instances=self.num_instances,

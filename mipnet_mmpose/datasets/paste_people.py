@@ -233,7 +233,9 @@ class PastePeople:
         pasted[visible] = _in_form_of(own[visible], pasted[visible])
         if np.random.rand() < self.switch_prob:
             results.update(pasted)
-            results.pop('raw_ann_info', None)
+            # MPII's samples have a crop already, of the former person
+            for key in ('raw_ann_info', 'bbox_center', 'bbox_scale'):
+                results.pop(key, None)
             pasted = own
         if 'siblings' not in results:
             return

@@ -18,7 +18,7 @@ def match(tmp_path):
         path.write_text(json.dumps(content))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')
-            call.ids, boxes = boxes_from_file(path, images)
+            call.ids, boxes, call.category = boxes_from_file(path, images)
         call.told = ' | '.join(str(warning.message) for warning in caught)
         return {i: [int(x) for x in b[:, 0]] for i, b in enumerate(boxes) if len(b)}
 
@@ -119,8 +119,10 @@ def test_only_persons_are_boxes(match):
     for entry in content['annotations']:
         entry['category_id'] = 2
     assert match(['1.jpg'], content) == {0: [1]}  # the one there is
+    assert match.category == 2
     content['annotations'].append(dict(box(1, x=40), category_id=4))
     assert match(['1.jpg'], content) == {0: [40]}
+    assert match.category == 4
     content['categories'][0]['name'] = 'rider'
     with pytest.raises(ValueError, match='which category .*rider'):
         match(['1.jpg'], content)

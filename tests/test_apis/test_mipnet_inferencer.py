@@ -7,10 +7,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 # before mmpose.apis, which mmcv-lite alone cannot import
 # isort: split
 from mipnet_mmpose import COLORS, MIPNetInferencer, estimate_poses, load_model
+from mipnet_mmpose.mmpose_files import find_config
 
 # isort: split
 from mmpose.apis import MMPoseInferencer
@@ -163,6 +165,19 @@ def test_keypoints_are_found_in_the_config(photo, tmp_path):
     for build in (MIPNetInferencer, load_model):
         with pytest.raises(ValueError, match='which keypoints does the model give'):
             build(cfg, weights, device='cpu')
+
+
+def test_weights_of_another_model_are_named(pose_files, tmp_path):
+    config, weights = pose_files
+    state = torch.load(weights, weights_only=False)
+    del state['state_dict']['head.head.final_layer.bias']
+    torch.save(state, tmp_path / 'less.pth')
+    for build in (MIPNetInferencer, load_model):
+        with pytest.raises(ValueError, match='less.pth has no weights .*final_layer'):
+            build(config, str(tmp_path / 'less.pth'), device='cpu')
+    bottom_up = Config.fromfile(find_config('dekr_hrnet-w32_8xb10-140e_coco-512x512'))
+    with pytest.raises(ValueError, match='BottomupPoseEstimator, no TopdownPose'):
+        MIPNetInferencer(bottom_up, device='cpu')
 
 
 def test_limbs_of_the_keypoints_that_are_shown(photo):

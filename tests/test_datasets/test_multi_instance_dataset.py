@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose
+from mmpose.datasets.transforms import GenerateTarget
 from mmpose.registry import DATASETS
 
 from ..conftest import CODEC, coco_dataset_config, person, train_pipeline, val_pipeline
@@ -188,8 +189,13 @@ def test_repeated_datasets_are_wrapped(coco_folder):
     assert order_of(dataset[3]) == [0, 1]
 
 
+class OwnTarget(GenerateTarget):
+    """Does something else: not to be replaced."""
+
+
 WRONG = {
     'pipeline has no GenerateTarget': val_pipeline(),
+    'no GenerateTarget to replace': [dict(type=OwnTarget, encoder=CODEC)],
     "data_mode must be 'topdown'": train_pipeline(),
 }
 

@@ -60,6 +60,7 @@ def pasted_samples(dataset, count=40):
         results = part.get_data_info(i)
         results = part.pipeline.transforms[0](results)
         results['siblings'] = part.pipeline.index.siblings(i)
+        results.update(bbox_center=None, bbox_scale=None)  # as MPII's samples have
         own = dict(results)
         yield own, paste[0](results)
 
@@ -142,6 +143,7 @@ def test_box_becomes_the_donors_and_its_person_the_sibling(crowd):
         siblings = results['siblings']
         assert np.array_equal(siblings['keypoints'], own['keypoints'])
         assert np.array_equal(siblings['keypoints_visible'], own['keypoints_visible'])
+        assert not {'bbox_center', 'bbox_scale'} & set(results)
         left, top, right, bottom = results['bbox'][0]
         inside = results['keypoints_visible'][0] > 0
         x, y = results['keypoints'][0, inside].T

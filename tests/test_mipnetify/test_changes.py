@@ -341,9 +341,9 @@ def test_another_config_is_not_overwritten(tmp_path, capsys):
     out = tmp_path / 'sub' / 'mipnet.py'
     for _ in range(2):  # the same again is no loss
         assert str(out) in run_tool(capsys, stock, '-o', out)
-    assert str(out.with_name('mipnet_stock.py')) in run_tool(
-        capsys, stock, '-o', out.parent
-    )
+    for folder in (out.parent, tmp_path / 'new'):
+        told = run_tool(capsys, stock, '-o', folder)
+        assert str(folder / 'mipnet_stock.py') in told
     assert "_base_ = '../stock.py'" in out.read_text()
     assert Config.fromfile(out).model.head.type == 'MIPNetHead'
     out.write_text(out.read_text() + 'work_dir = "mine"\n')

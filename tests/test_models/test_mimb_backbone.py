@@ -165,6 +165,7 @@ def test_a_backbone_of_one_crop_size_says_so():
     [
         ([dict(module='stage9', position='before')], r'insert\[0\].*path of a sub'),
         ([dict(module='stage4', position='in')], r'insert\[0\].*position'),
+        ([dict(module='bn1', position='after')], r'insert\[0\].*no batch norm'),
         ([], 'model.backbone.insert: .* no place'),
     ],
 )

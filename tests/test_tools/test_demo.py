@@ -98,11 +98,13 @@ def test_folder_with_detections(run, model, folder, photo, tmp_path):
 def test_boxes_of_coco_annotations_go_by_file_name(run, folder, photo, tmp_path):
     names = {501: 'val/000010.png', 502: 'x.png'}
     images = [dict(id=i, file_name=name) for i, name in names.items()]
-    content = dict(images=images, annotations=detections(photo[1], names))
+    people = [dict(p, category_id=4) for p in detections(photo[1], names)]
+    content = dict(images=images, annotations=people)
     boxes = tmp_path / 'boxes.json'
     boxes.write_text(json.dumps(content))
     _, people, out = run(folder, '--boxes', boxes, '--no-pictures')
     assert {(p['image_id'], p['file_name']) for p in people} == {(501, '000010.png')}
+    assert {p['category_id'] for p in people} == {4}
     assert not (out / 'visualizations').exists()
 
 
@@ -128,6 +130,7 @@ def test_boxes_of_the_command_line(run, model, folder, photo):
     _, people, _ = run(path, *sum(given, []))
     assert_people(people, estimate_poses(model, path, photo[1])[0], 20)
     run(folder, *given[0], code='--bbox is of one image')
+    run(path, '--det-checkpoint', 'weights.pth', code=2)  # of no --det-config
 
 
 def test_video(run, model, video_file, photo, tmp_path):

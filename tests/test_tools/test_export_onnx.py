@@ -143,6 +143,8 @@ def test_lambdas_baked_in(neck_files, tmp_path):
     assert model(picture(), BOXES)[0].shape == (2, 2, 17, 2)
     with pytest.raises(ValueError, match='holds the lambdas'):
         model(picture(), BOXES, [0])
+    model.meta['lambdas'] = np.float32([0.1, 1]).tolist()
+    model(picture(), BOXES, [0.1, 1])
     with pytest.raises(SystemExit, match='outside 0 ... 2'):
         run_script(export_onnx, *paths, file, '--lambdas', 3)
 
@@ -245,6 +247,12 @@ def test_a_file_that_differs_is_not_written(neck_files, tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match='differs from PyTorch'):
         run_script(export_onnx, *neck_files[1], tmp_path / 'out.onnx')
     assert not list(tmp_path.iterdir())
+    config, checkpoint = neck_files[1]
+    weights = torch.load(checkpoint, weights_only=False)
+    weights['state_dict']['neck.mimbs.0.gate_scale'] *= np.nan
+    torch.save(weights, tmp_path / 'nan.pth')
+    with pytest.raises(SystemExit, match='differs from PyTorch'):
+        run_script(export_onnx, config, tmp_path / 'nan.pth', tmp_path / 'out.onnx')
 
 
 def test_a_model_that_lacks_some_is_named(neck_files, tmp_path):

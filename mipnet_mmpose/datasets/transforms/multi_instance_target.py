@@ -28,7 +28,7 @@ class GenerateMultiInstanceTarget(GenerateTarget):
         **kwargs: As for ``GenerateTarget``.
 
     Raises:
-        ValueError: where the dataset is not wrapped, or nothing before crops.
+        ValueError: where the dataset is not wrapped, or ``TopdownAffine`` is missing.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ import torch
 from mmengine.model import ModuleList
 from mmpose.registry import MODELS
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..lambdas import LambdaModule
 from ..mimb import MIMB, channel_axis, fold, map_features
@@ -108,15 +109,16 @@ def MIMBBackbone(
             place for, or where the backbone cannot work on folded rows.
     """
     net = MODELS.build(backbone)
-    modules = dict(net.named_modules())
+    # sync_bn replaces a batch norm, and its hooks are lost
+    modules = {n: m for n, m in net.named_modules() if not isinstance(m, _BatchNorm)}
     for index, place in enumerate(insert):
         given = place if isinstance(place, dict) else {}
         known = given.get('module') in modules
         if not known or given.get('position') not in ('before', 'after'):
             raise ValueError(
                 f'model.backbone.insert[{index}] must be dict(module=<path of a '
-                f"submodule>, position='before' | 'after'), got {place!r}; at the top "
-                f'of {type(net).__name__} are '
+                "submodule, no batch norm>, position='before' | 'after'), got "
+                f'{place!r}; at the top of {type(net).__name__} are '
                 f'{[name for name, _ in net.named_children()]}'
             )
     try:

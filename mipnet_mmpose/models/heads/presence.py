@@ -19,8 +19,8 @@ class Presence(BaseModule):
     """Whether there is a person for a λ ≥ 1.
 
     One linear layer learns it, on pooled features that are normalized over the batch.
-    Its gradient ends there, so the poses learn what they learn without it. What the
-    poses themselves tell can be weighted in afterwards, see :meth:`predict`.
+    Its gradient stops there: the poses train as without it. Weights for what the poses
+    themselves tell can be set afterwards, see :meth:`predict`.
 
     Args:
         channels (int): Channels of the last feature level that the head gets.
