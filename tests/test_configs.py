@@ -36,7 +36,9 @@ def plain(tree):
     """A part of a config without the scope that a base of MMPose brings."""
     if isinstance(tree, dict):
         return {key: plain(value) for key, value in tree.items() if key != '_scope_'}
-    return [plain(item) for item in tree] if isinstance(tree, (list, tuple)) else tree
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(plain(item) for item in tree)
+    return tree
 
 
 @pytest.mark.slow

@@ -196,13 +196,8 @@ def gradients(folder, samples, rank=0, processes=1):
     batch = pseudo_collate(samples[rank * part : (rank + 1) * part])
     batch = loss.model.data_preprocessor(batch, True)
     if processes > 1:
-        torch.distributed.init_process_group(
-            'gloo',
-            f'file://{folder}/store',
-            timeout=timedelta(minutes=5),
-            rank=rank,
-            world_size=processes,
-        )
+        group = dict(rank=rank, world_size=processes, timeout=timedelta(minutes=5))
+        torch.distributed.init_process_group('gloo', f'file://{folder}/store', **group)
         wrapped = nn.parallel.DistributedDataParallel(loss)  # it must outlive the call
         wrapped(batch).backward()
         torch.distributed.destroy_process_group()
@@ -228,7 +223,6 @@ def test_gradients_do_not_depend_on_the_number_of_processes(folder):
     expected = gradients(folder, samples)
     assert found.keys() == expected.keys()
     largest = max(gradient.abs().max().item() for gradient in expected.values())
+    close = dict(rtol=1e-4, atol=1e-6 * largest)
     for name, gradient in expected.items():
-        torch.testing.assert_close(
-            found[name], gradient, rtol=1e-4, atol=1e-6 * largest
-        )
+        torch.testing.assert_close(found[name], gradient, **close)

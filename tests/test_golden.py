@@ -4,59 +4,34 @@
 """
 
 import importlib
-import re
 import zlib
 
 import numpy as np
 import pytest
 import torch
 from mmpose.registry import MODELS
-from torch import nn
 
-from .conftest import head_config, hrnet_config
+from .test_tools.test_convert_official_checkpoint import HRNET, RESNET, network
 
 # largest difference in a heatmap that is allowed, of its largest value: twice what was
 # measured, but for hrnet_w32, where another kind of processor gives 2.5e-6
 LARGEST = dict(hrnet_w8=2e-6, hrnet_w32=3e-6, hrnet_w48=2e-6, resnet50=4.6e-6)
 
 
-def rename(key):
-    """A key of the authors' network in ours."""
-    place = r'(?:stage|layer)(\d)_se\.se_layers\.(\d)\.(fc|fc_lambda)\.(.*)'
-    match = re.match(place, key)
-    if match:
-        place, branch, layers, rest = match.groups()
-        layers = 'excite' if layers == 'fc' else 'embed'
-        return f'0.mimbs.{int(place) - 3}.mimbs.{branch}.{layers}.{rest}'
-    if key.startswith(('final_layer', 'deconv_layers')):
-        return f'1.{key}'
-    return f'0.{key}'
-
-
-def build(golden_dir, model):
-    """The authors' weights in our network, and the authors' module of weights."""
+def build(model):
+    """The authors' weights in our network, our names, their module of weights."""
     weights = importlib.import_module('weights')
-    if model == 'resnet50':
-        places = [dict(module=f'layer{n}', position='before') for n in (3, 4)]
-        backbone = dict(type='ResNet', depth=50)
-        cfg = dict(type='MIMBBackbone', backbone=backbone, insert=places)
-        head = dict(type='HeatmapHead', in_channels=2048, out_channels=17)
-    else:
-        width = int(model.split('_w')[1])
-        cfg = dict(type='MIMBBackbone', backbone=hrnet_config(width, full=True))
-        head = head_config(width)
-    net = nn.Sequential(MODELS.build(cfg), MODELS.build(head))
-    state = {rename(k): v for k, v in weights.official_state_dict(model).items()}
-    report = net.load_state_dict(state, strict=False)
-    assert not report.unexpected_keys
-    flags = ('gate_scale', 'bypass_primary')
-    assert all(key.endswith(flags) for key in report.missing_keys)
-    return net, weights
+    size = 50 if model == 'resnet50' else int(model.split('_w')[1])
+    net, names = network(size, RESNET if size == 50 else HRNET)
+    state = weights.official_state_dict(model)
+    assert names.keys() == state.keys()
+    net.load_state_dict({names[k]: v for k, v in state.items()}, strict=False)
+    return net, names, weights
 
 
 @pytest.mark.parametrize('model', LARGEST)
 def test_both_lambdas_equal_the_authors_network(golden_dir, model):
-    net, weights = build(golden_dir, model)
+    net, _, weights = build(model)
     expected = np.load(golden_dir / f'{model}.outputs.npz')
     size = (384, 288) if model == 'hrnet_w48' else (256, 192)
     net.eval()
@@ -87,17 +62,15 @@ def made_up_targets(seed, batch):
 @pytest.mark.slow
 def test_one_training_step_is_the_authors(golden_dir):
     """Their loss has a factor of 0.5 that ``KeypointMSELoss`` has not."""
-    net, weights = build(golden_dir, 'hrnet_w8')
+    net, names, weights = build('hrnet_w8')
     expected = np.load(golden_dir / 'hrnet_w8.train_step.npz')
     seed, batch = int(expected['seed']), int(expected['batch'])
     heatmaps, keypoint_weights = made_up_targets(seed, batch)
     net.double().train()
     images = weights.reference_input(256, 192, batch, seed).double()
     loss = dict(type='KeypointMSELoss', use_target_weight=True)
-    loss = MODELS.build(
-        dict(type='MultiInstanceLoss', loss=loss, instance_weights=[1, 1])
-    )
-    value = loss(
+    loss = dict(type='MultiInstanceLoss', loss=loss, instance_weights=[1, 1])
+    value = MODELS.build(loss)(
         net(images),
         heatmaps.double().flatten(0, 1),
         keypoint_weights.double().flatten(0, 1),
@@ -113,7 +86,7 @@ def test_one_training_step_is_the_authors(golden_dir):
     for key, norm, projection in zip(
         expected['keys'], expected['norms'], expected['projections']
     ):
-        ours = gradients[rename(str(key))].flatten().numpy() / 2
+        ours = gradients[names[str(key)]].flatten().numpy() / 2
         draws = np.random.default_rng(zlib.crc32(key.encode()))
         along = ours @ draws.standard_normal(ours.size)
         difference = max(abs(np.linalg.norm(ours) - norm), abs(along - projection))

@@ -12,14 +12,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmpose.datasets import CocoDataset
+from mmpose.registry import DATASETS
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from synthcrowd import body, generate, generate_image, render
 from synthcrowd.dataset import simulate_detector, suppress
 from synthcrowd.scene import crowd_index
 
-TOOL = Path(__file__).parents[1] / 'tools' / 'synthcrowd.py'
+from .conftest import REPO, coco_dataset_config
+
+TOOL = REPO / 'tools' / 'synthcrowd.py'
 
 
 def run_tool(*args):
@@ -99,10 +101,9 @@ def test_closest_pair_lies_in_the_asked_range(coco):
 
 
 def test_zero_overlap_keeps_people_apart():
+    settings = dict(persons=(3, 3), overlap=(0, 0), size=(240, 160))
     for index in range(4):
-        _, annotations, _ = generate_image(
-            2, index, persons=(3, 3), overlap=(0, 0), size=(240, 160)
-        )
+        _, annotations, _ = generate_image(2, index, **settings)
         assert len(annotations) == 3 and closest(annotations) == 0
         assert all(a['visible_fraction'] == 1 for a in annotations)
 
@@ -201,13 +202,8 @@ def test_one_box_per_group_is_the_front_persons(coco, crowd):
 
 
 def test_set_loads_in_mmpose(crowd, coco):
-    dataset = CocoDataset(
-        ann_file='annotations.json',
-        data_root=str(crowd),
-        data_prefix=dict(img='images/'),
-        pipeline=[],
-        test_mode=False,
-    )
+    cfg = coco_dataset_config(crowd, [])
+    dataset = DATASETS.build(dict(cfg, data_prefix=dict(img='images/')))
     assert len(dataset) == len(coco['annotations'])
     assert Path(dataset[0]['img_path']).is_file()
     annotation = coco['annotations'][0]

@@ -52,9 +52,7 @@ def test_nms_keeps_what_the_textbook_algorithm_keeps(offset, iou_threshold):
 
 @pytest.mark.parametrize('aligned', [True, False])
 @pytest.mark.parametrize('sampling_ratio', [0, 1, 3])
-def test_roi_align_of_a_ramp_is_the_ramp_at_the_middle_of_each_bin(
-    aligned, sampling_ratio
-):
+def test_roi_align_of_a_ramp_is_that_of_each_bins_middle(aligned, sampling_ratio):
     y, x = np.mgrid[:12, :10]
     features = torch.from_numpy(np.stack([x, 3.0 * y - x])[None])
     left, top, right, bottom = box = np.array([4, 6, 28, 38.0])
@@ -78,9 +76,7 @@ def test_ops_without_stand_in_name_themselves_and_the_remedy():
 
 
 @pytest.mark.parametrize('full', [True, False])
-def test_full_mmcv_is_left_alone_and_not_imported_to_find_out(
-    full, monkeypatch, tmp_path
-):
+def test_full_mmcv_is_left_alone_and_not_imported(full, monkeypatch, tmp_path):
     (tmp_path / 'mmcv').mkdir()
     (tmp_path / 'mmcv' / '__init__.py').write_text('raise AssertionError("imported")')
     if full:

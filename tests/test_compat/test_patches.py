@@ -99,9 +99,7 @@ def test_a_bad_case_is_told_by_lambda_0_alone(metric):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('mode', ['transformed', 'original'])
-def test_browse_dataset_shows_a_mipnets_training_data(
-    mode, coco_folder, tmp_path, monkeypatch
-):
+def test_browse_dataset_shows_training_data(mode, coco_folder, tmp_path, monkeypatch):
     people = [person(1, 1, 20, 10, 60, 90), person(2, 1, 30, 10, 60, 90)]
     stock = coco_dataset_config(coco_folder(people), train_pipeline(augment=False))
     cfg = dict(model=estimator_config(None), train_dataloader=dict(dataset=stock))

@@ -18,13 +18,17 @@ TWO = [person(1, 1, 20, 10, 60, 90), person(2, 1, 35, 15, 60, 90)]
 IN_ONE_BOX = [dict(person(i, 1, 25, 15, 60, 80), bbox=[20, 10, 70, 95]) for i in (1, 2)]
 
 
-def build(folder, pipeline=None, num_instances=2, **fields):
-    inner = coco_dataset_config(folder, pipeline or train_pipeline(), **fields)
-    dataset = DATASETS.build(
-        dict(type='MultiInstanceDataset', dataset=inner, num_instances=num_instances)
-    )
+def wrap(dataset, **fields):
+    """A loaded MultiInstanceDataset around this config of a dataset."""
+    cfg = dict(type='MultiInstanceDataset', dataset=dataset, **fields)
+    dataset = DATASETS.build(cfg)
     dataset.full_init()
     return dataset
+
+
+def build(folder, pipeline=None, num_instances=2):
+    inner = coco_dataset_config(folder, pipeline or train_pipeline())
+    return wrap(inner, num_instances=num_instances)
 
 
 def targets(sample):
@@ -88,19 +92,15 @@ def test_sibling_has_the_targets_it_would_have_as_person_0(coco_folder, codec, u
         flipped += samples[0]['data_samples'].flip
         rotated += 1
         for name in first:
-            torch.testing.assert_close(
-                first[name].chunk(2)[1], second[name].chunk(2)[0], rtol=1e-3, atol=1e-3
-            )
+            found, expected = first[name].chunk(2)[1], second[name].chunk(2)[0]
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
     assert flipped and rotated > flipped
 
 
 def test_siblings_come_nearest_box_centre_first(coco_folder):
     far, near = person(2, 1, 55, 10, 60, 90), person(3, 1, 30, 10, 60, 90)
-    dataset = build(
-        coco_folder([person(1, 1, 20, 10, 60, 90), far, near]),
-        train_pipeline(REGRESSION, augment=False),
-        num_instances=4,
-    )
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90), far, near])
+    dataset = build(folder, train_pipeline(REGRESSION, augment=False), num_instances=4)
     sample = dataset[0]
     labels = targets(sample)['keypoint_labels'] * torch.tensor([96.0, 128.0])
     for row, who in ((1, near), (2, far)):
@@ -116,10 +116,8 @@ def test_sibling_needs_four_labelled_keypoints_in_the_crop(coco_folder, labelled
     keypoints = np.reshape(sibling['keypoints'], (17, 3))
     keypoints[labelled:, 2] = 0
     sibling.update(keypoints=keypoints.ravel().tolist(), num_keypoints=labelled)
-    dataset = build(
-        coco_folder([person(1, 1, 20, 10, 60, 90), sibling]),
-        train_pipeline(augment=False),
-    )
+    folder = coco_folder([person(1, 1, 20, 10, 60, 90), sibling])
+    dataset = build(folder, train_pipeline(augment=False))
     assert order_of(dataset[0]) == [0, int(kept)]
 
 
@@ -148,8 +146,7 @@ def test_converted_keypoints_are_converted_for_the_sibling(coco_folder, combined
         )
     else:
         cfg = coco_dataset_config(folder, [pipeline[0], converter, *pipeline[1:]])
-    dataset = DATASETS.build(dict(type='MultiInstanceDataset', dataset=cfg))
-    dataset.full_init()
+    dataset = wrap(cfg)
     first, second = (targets(dataset[i]) for i in range(2))
     for name in ('keypoint_labels', 'keypoint_weights'):
         torch.testing.assert_close(first[name][1], second[name][0])
@@ -209,7 +206,6 @@ def test_what_cannot_be_wrapped_is_named(coco_folder, message, pipeline):
         DATASETS.build(dict(type='MultiInstanceDataset', dataset=stock))
 
 
-NAN = float('nan')
 ODD = {
     'a box alone': dict(keypoints=[], num_keypoints=0),
     'no area': dict(area=0),
@@ -237,7 +233,7 @@ def test_what_stock_mmpose_reads_is_read(coco_folder, changes):
     ('changes', 'message'),
     [
         (dict(keypoints=[1, 1, 2] * 16), 'id 2 .* 16 keypoints, the first one 17'),
-        (dict(bbox=[20, NAN, 60, 90]), 'id 2 has the box'),
+        (dict(bbox=[20, np.nan, 60, 90]), 'id 2 has the box'),
     ],
 )
 def test_a_person_that_gives_wrong_targets_is_named(coco_folder, changes, message):

@@ -3,13 +3,13 @@
 import cv2
 import numpy as np
 import pytest
-from mmpose.registry import DATASETS
 from pycocotools import mask as coco_mask
 
 from mipnet_mmpose.datasets.paste_people import PastePeople
 from mipnet_mmpose.evaluation.boxes import box_iou
 
 from ..conftest import coco_dataset_config, person, rewrite, train_pipeline
+from .test_multi_instance_dataset import wrap
 
 SIZE = (320, 240)
 
@@ -26,15 +26,12 @@ def rectangle(left, top, width, height):
 
 
 def build(folder, pipeline=None, inner=None, **settings):
-    cfg = dict(type='MultiInstanceDataset', dataset=inner)
+    fields = dict(paste_people=dict(prob=1.0, **settings))
     if inner is None:
-        pipeline = pipeline or train_pipeline()
-        cfg['dataset'] = coco_dataset_config(folder, pipeline)
-    elif pipeline:  # as mipnetify writes it
-        cfg['pipeline'] = pipeline
-    dataset = DATASETS.build(dict(cfg, paste_people=dict(dict(prob=1.0), **settings)))
-    dataset.full_init()
-    return dataset
+        inner = coco_dataset_config(folder, pipeline or train_pipeline())
+    else:  # as mipnetify writes it
+        fields['pipeline'] = pipeline
+    return wrap(inner, **fields)
 
 
 @pytest.fixture
@@ -196,7 +193,6 @@ def test_pipeline_that_is_switched_pastes_too(crowd):
 
 
 def change(folder, function):
-    """Change some of the annotations."""
     rewrite(folder, lambda d: [function(a) for a in d['annotations']])
 
 
@@ -211,11 +207,7 @@ def rle(left, compressed):
 
 
 MASKS = {
-    'polygon and what is none': lambda left: [
-        [1, 2],
-        *rectangle(left, 60, 60, 120),
-        [],
-    ],
+    'polygon and what is none': lambda x: [[1, 2], *rectangle(x, 60, 60, 120), []],
     'run lengths': lambda left: rle(left, False),
     'compressed run lengths': lambda left: rle(left, True),
 }

@@ -11,7 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmpose.registry import DATASETS
 
 from ..conftest import coco_dataset_config, person
-from .test_multi_instance_dataset import REGRESSION, SIMCC, order_of, targets
+from .test_multi_instance_dataset import REGRESSION, SIMCC, order_of, targets, wrap
 
 PEOPLE = [person(1, 1, 40, 30, 50, 60), person(2, 1, 50, 35, 50, 60)]
 WIDTH, HEIGHT = 160, 120
@@ -39,14 +39,6 @@ def folder(coco_folder):
     pixels = np.stack([x, y, np.full_like(x, 255)], axis=2)
     cv2.imwrite(str(folder / '000001.png'), pixels.astype(np.uint8))
     return folder
-
-
-def build(dataset, **fields):
-    dataset = DATASETS.build(
-        dict(type='MultiInstanceDataset', dataset=dataset, **fields)
-    )
-    dataset.full_init()
-    return dataset
 
 
 def largest_distance(sample, people):
@@ -135,7 +127,7 @@ RIGHT = dict(
 
 @pytest.mark.parametrize('pipeline', RIGHT.values(), ids=RIGHT)
 def test_targets_of_both_persons_are_where_their_pixels_are(folder, pipeline):
-    check(build(coco_dataset_config(folder, pipeline), movers=MOVERS))
+    check(wrap(coco_dataset_config(folder, pipeline), movers=MOVERS))
 
 
 @pytest.mark.parametrize('inner', [flip('horizontal'), Shift()], ids=['flip', 'shift'])
@@ -147,13 +139,13 @@ def test_pipelines_of_a_dataset_and_of_its_wrapper_are_one(folder, inner):
         datasets=[stock, stock],
         pipeline=[flip('vertical', 0.5), WIDE, *END],
     )
-    check(build(outer, movers=MOVERS))
+    check(wrap(outer, movers=MOVERS))
 
 
 def test_two_codecs_after_one_another_have_their_targets(folder):
     both = [LOAD, WIDE, AFFINE, TARGET, dict(TARGET, encoder=SIMCC)]
     stock = DATASETS.build(coco_dataset_config(folder, both))
-    ours = build(coco_dataset_config(folder, both))
+    ours = wrap(coco_dataset_config(folder, both))
     names = 'keypoint_labels', 'keypoint_x_labels', 'keypoint_y_labels'
     for name in names:
         for index in range(2):
@@ -166,7 +158,7 @@ def test_a_dropped_sample_is_another_one(folder):
     def drop_the_first(results):
         return None if results['id'] == 1 else results
 
-    dataset = build(coco_dataset_config(folder, [LOAD, drop_the_first, WIDE, *END]))
+    dataset = wrap(coco_dataset_config(folder, [LOAD, drop_the_first, WIDE, *END]))
     np.random.seed(0)
     sample = dataset[0]
     assert sample['data_samples'].id == 2
@@ -195,16 +187,15 @@ WRONG = [
 
 @pytest.mark.parametrize(('pipeline', 'message'), WRONG, ids=[m for _, m in WRONG])
 def test_what_cannot_be_placed_is_named(folder, pipeline, message):
-    dataset = build(coco_dataset_config(folder, pipeline), movers=['keep_the_first'])
+    dataset = wrap(coco_dataset_config(folder, pipeline), movers=['keep_the_first'])
     with pytest.raises(ValueError, match=message):
         dataset[0]
 
 
 def test_stock_training_is_left_alone(folder):
     """With N = 1 there is no sibling to place."""
-    dataset = build(
-        coco_dataset_config(folder, [LOAD, move_the_first, WIDE, *END]), num_instances=1
-    )
+    stock = coco_dataset_config(folder, [LOAD, move_the_first, WIDE, *END])
+    dataset = wrap(stock, num_instances=1)
     assert targets(dataset[0])['keypoint_labels'].shape == (1, 17, 2)
 
 
@@ -213,4 +204,4 @@ def test_albumentations_change_what_they_change_in_stock_mmpose(folder):
     parts = [dict(type='Blur', p=1.0), dict(type='CoarseDropout', p=1.0)]
     pipeline = [LOAD, WIDE, dict(type='Albumentation', transforms=parts), *END]
     np.random.seed(0)
-    assert order_of(build(coco_dataset_config(folder, pipeline))[0]) == [0, 1]
+    assert order_of(wrap(coco_dataset_config(folder, pipeline))[0]) == [0, 1]

@@ -11,7 +11,7 @@ import pytest
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
-from ..conftest import train_pipeline
+from ..conftest import coco_dataset_config, train_pipeline
 from .test_multi_instance_dataset import REGRESSION, crop, order_of
 
 SIZE = 224  # of the images, in pixels
@@ -106,29 +106,16 @@ def write_dataset(name, metainfo, folder, count):
         cv2.imwrite(str(folder / f'{frame:06d}.jpg'), pixels)
     num_keypoints = len(metainfo['keypoint_info'])
     people = [annotation(name, i, 1, num_keypoints) for i in range(count)]
-    image = dict(
-        id=1,
-        file_name='000001.jpg',
-        width=SIZE,
-        height=SIZE,
-        frame_id=1,
-        nframes=2,
-    )
-    data = dict(
-        images=[image], annotations=people, categories=[dict(id=1, name='person')]
-    )
+    image = dict(id=1, file_name='000001.jpg', width=SIZE, height=SIZE)
+    image.update(frame_id=1, nframes=2)
+    data = dict(images=[image], annotations=people)
+    data['categories'] = [dict(id=1, name='person')]
     (folder / 'annotations.json').write_text(json.dumps(data))
     if name == 'MpiiDataset':
         write_mpii(folder, people)
-    cfg = dict(
-        type=name,
-        metainfo=metainfo,
-        data_root=str(folder),
-        ann_file='annotations.json',
-        data_prefix=dict(img=''),
-        pipeline=[dict(type='LoadImage')],
-        serialize_data=False,  # it collects garbage, which takes a second
-    )
+    cfg = coco_dataset_config(folder, [dict(type='LoadImage')], metainfo=metainfo)
+    # to serialize collects garbage, which takes a second
+    cfg.update(type=name, serialize_data=False)
     return dict(cfg, **OF_VIDEOS) if name == 'PoseTrack18VideoDataset' else cfg
 
 

@@ -47,7 +47,6 @@ def evaluate(samples, size=None, metainfo=METAINFO, **cfg):
 
 
 def write(people, path, images=20, categories=METAINFO['CLASSES']):
-    """A file of COCO's."""
     size = dict(width=160, height=120)
     images = [dict(size, id=i, crowdIndex=i / 20) for i in range(images)]
     data = dict(images=images, annotations=people, categories=categories)
@@ -219,9 +218,7 @@ def test_who_is_not_present_is_not_found(pairs, ann_file):
     assert evaluate(samples, ann_file=ann_file, presence_thr=0)['coco/AR'] == 1
 
 
-def test_annotations_with_a_box_alone_are_evaluated_as_by_stock(
-    pairs, tmp_path, log_lines
-):
+def test_annotations_of_a_box_alone_count_as_by_stock(pairs, tmp_path, log_lines):
     samples, both = noisy(pairs, 1), one_box_per_pair(pairs)
     ball = person(90, 3, 5, 5, 0, 0, keypoints=[], num_keypoints=0, category_id=2)
     people = [*pairs, ball, dict(ball, id=91, category_id=1)]

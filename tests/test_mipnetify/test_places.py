@@ -71,18 +71,15 @@ def levels(net, x):
 
 
 @pytest.mark.parametrize('family', MIMB_PLACES)
-def test_every_output_depends_on_lambda_and_rows_equal_running_it_once_per_lambda(
-    family,
-):
+def test_outputs_depend_on_lambda_and_are_those_of_each_lambda_alone(family):
     if family == 'VisionTransformer':
         pytest.importorskip('mmpretrain')
     torch.manual_seed(0)  # drawn badly, a small network is silent at one output
     backbone = dict(dict(type=family), **BACKBONES[family])
     places = default_places(MODELS.build(backbone))
     size = (32, 32) if family == 'CPM' else (64, 64)
-    net = MODELS.build(
-        dict(type='MIMBBackbone', backbone=backbone, insert=places, input_size=size)
-    )
+    cfg = dict(type='MIMBBackbone', backbone=backbone, insert=places, input_size=size)
+    net = MODELS.build(cfg)
     for module in net.modules():
         if isinstance(module, MIMB):  # gates far from constant
             for parameter in module.parameters():

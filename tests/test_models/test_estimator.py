@@ -36,9 +36,8 @@ def pair_folder(coco_folder):
 
 
 def test_batch(folder):
-    dataset = DATASETS.build(
-        coco_dataset_config(folder, val_pipeline(), test_mode=True)
-    )
+    cfg = coco_dataset_config(folder, val_pipeline(), test_mode=True)
+    dataset = DATASETS.build(cfg)
     return pseudo_collate([dataset[i] for i in range(len(dataset))])
 
 
@@ -48,9 +47,8 @@ test_batch.__test__ = False
 def train_batch(folder, num_instances):
     cfg = coco_dataset_config(folder, train_pipeline(augment=False))
     if num_instances:
-        cfg = dict(
-            type='MultiInstanceDataset', dataset=cfg, num_instances=num_instances
-        )
+        fields = dict(dataset=cfg, num_instances=num_instances)
+        cfg = dict(type='MultiInstanceDataset', **fields)
     dataset = DATASETS.build(cfg)
     return pseudo_collate([dataset[i] for i in range(len(dataset))])
 
@@ -190,35 +188,28 @@ def test_real_lambdas(pair_folder, where, lambdas):
     for b, c in zip(chosen, default):
         assert b.pred_instances.lambdas.tolist() == lambdas
         assert c.pred_instances.lambdas.tolist() == [0, 1]
+        found, expected = (sample.pred_instances.keypoints for sample in (b, c))
         for i, value in enumerate(lambdas):
             if value in (0, 1):
-                np.testing.assert_allclose(
-                    b.pred_instances.keypoints[i],
-                    c.pred_instances.keypoints[value],
-                    atol=1e-3,
-                )
+                np.testing.assert_allclose(found[i], expected[value], atol=1e-3)
 
 
 def test_a_compiled_head_works(pair_folder):
     model, stock = build(), build()
     model.head = torch.compile(model.head, backend='eager')
-    for a, b in zip(predict(model, pair_folder), predict(stock, pair_folder)):
-        np.testing.assert_allclose(
-            a.pred_instances.keypoints, b.pred_instances.keypoints, atol=1e-3
-        )
+    for pair in zip(predict(model, pair_folder), predict(stock, pair_folder)):
+        keypoints = (sample.pred_instances.keypoints for sample in pair)
+        np.testing.assert_allclose(*keypoints, atol=1e-3)
 
 
 def test_heatmaps_and_selected_keypoints(pair_folder):
     model = build(output_heatmaps=True, output_keypoint_indices=[0, 5, 6])
     plain = predict(build(output_heatmaps=True), pair_folder)
     for sample, full in zip(predict(model, pair_folder), plain):
-        heatmaps = full.pred_fields.heatmaps.unflatten(0, (2, 17))
-        assert torch.equal(
-            sample.pred_fields.heatmaps, heatmaps[:, [0, 5, 6]].flatten(0, 1)
-        )
-        np.testing.assert_array_equal(
-            sample.pred_instances.keypoints, full.pred_instances.keypoints[:, [0, 5, 6]]
-        )
+        heatmaps = full.pred_fields.heatmaps.unflatten(0, (2, 17))[:, [0, 5, 6]]
+        assert torch.equal(sample.pred_fields.heatmaps, heatmaps.flatten(0, 1))
+        keypoints = full.pred_instances.keypoints[:, [0, 5, 6]]
+        np.testing.assert_array_equal(sample.pred_instances.keypoints, keypoints)
 
 
 NECK = dict(type='MIMBNeck', in_channels=8)
@@ -234,9 +225,7 @@ IN_BACKBONE = dict(type='MIMBBackbone', backbone=hrnet_config())
         (None, dict(neck=NECK), "type='MultiInstanceDataset'"),
     ],
 )
-def test_parts_that_do_not_fit_stop_the_first_batch(
-    pair_folder, in_data, parts, message
-):
+def test_parts_that_do_not_fit_stop_the_batch(pair_folder, in_data, parts, message):
     head = dict(type='MIPNetHead', head=head_config())
     cfg = dict(type='TopdownPoseEstimator', backbone=hrnet_config(), head=head)
     cfg['data_preprocessor'] = dict(type='PoseDataPreprocessor')

@@ -16,10 +16,8 @@ def formula(mimb, x, code):
     mean, var = weights['embed.1.running_mean'], weights['embed.1.running_var']
     hidden = (hidden - mean) / torch.sqrt(var + 1e-5)
     hidden = torch.relu(hidden * weights['embed.1.weight'] + weights['embed.1.bias'])
-    embed = torch.sigmoid(
-        hidden @ weights['embed.3.weight'].T + weights['embed.3.bias']
-    )
-    return x * (excite * embed)[:, :, None, None]
+    hidden = hidden @ weights['embed.3.weight'].T + weights['embed.3.bias']
+    return x * (excite * torch.sigmoid(hidden))[:, :, None, None]
 
 
 @pytest.mark.parametrize('num_instances', [1, 2, 4])

@@ -42,8 +42,8 @@ def heatmaps(model, images, lambdas):
     return rows.unflatten(0, (-1, len(lambdas))).transpose(0, 1)
 
 
-def official_state(size, positions, num_instances=2, num_keypoints=17):
-    """Weights by the authors' names: ResNet-50, or HRNet of the width ``size``."""
+def network(size, positions, num_instances=2, num_keypoints=17):
+    """ResNet-50, or HRNet of the width ``size``; our name of each of the authors'."""
     deconv = size == 50
     resnet = dict(type='ResNet', depth=50)
     backbone = resnet if deconv else hrnet_config(size, full=True)
@@ -53,9 +53,9 @@ def official_state(size, positions, num_instances=2, num_keypoints=17):
     cfg.update(num_instances=num_instances, input_size=(64, 64))
     head = dict(type='HeatmapHead', in_channels=2048) if deconv else head_config(size)
     head['out_channels'] = num_keypoints
-    state = {}
+    names = {}
     net = nn.Sequential(MODELS.build(cfg), MODELS.build(head))
-    for key, value in net.state_dict().items():
+    for key in net.state_dict():
         name = key[2:]
         match = re.fullmatch(r'mimbs\.(\d)\.mimbs\.(\d)\.(excite|embed)\.(.*)', name)
         if match:
@@ -63,8 +63,15 @@ def official_state(size, positions, num_instances=2, num_keypoints=17):
             layers = dict(excite='fc', embed='fc_lambda')[layers]
             name = f'{positions[int(place)]}.se_layers.{branch}.{layers}.{rest}'
         if not name.endswith(('gate_scale', 'bypass_primary')):
-            state[name] = value
-    return state
+            names[name] = key
+    return net, names
+
+
+def official_state(*args, **kwargs):
+    """Random weights of such a network by the authors' names."""
+    net, names = network(*args, **kwargs)
+    state = net.state_dict()
+    return {name: state[key] for name, key in names.items()}
 
 
 # where the authors' MIMBs are in MMPose's backbones
@@ -77,9 +84,6 @@ HRNET, RESNET = ['stage3_se', 'stage4_se'], ['layer3_se', 'layer4_se']
 @pytest.fixture(scope='module')
 def small_state():
     return official_state(8, HRNET)
-
-
-# ---- what converts
 
 
 @pytest.mark.parametrize('model', ['hrnet_w8', 'resnet50'])
@@ -153,9 +157,6 @@ def test_a_checkpoint_may_be_nested_or_parallel(tmp_path, small_state):
         found = read_state_dict(tmp_path / 'official.pth')
         assert found.keys() == small_state.keys()
         assert all(torch.equal(found[key], small_state[key]) for key in found)
-
-
-# ---- what does not
 
 
 def plain_hrnet(state):

@@ -29,7 +29,6 @@ from ..conftest import (
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnx')
 
-
 export_onnx, run_onnx = load_tool('export_onnx'), load_tool('run_onnx')
 
 STOCK = 'mmpose::body_2d_keypoint/'
@@ -227,9 +226,7 @@ def test_command_line_needs_no_mmpose(neck_files, tmp_path):
         f'import runpy; runpy.run_path({str(REPO / "tools/run_onnx.py")!r},'
         'run_name="__main__")'
     )
-    output = subprocess.run(
-        [sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    output = subprocess.check_output([sys.executable, '-c', code], text=True)
     assert np.shape(json.loads(output)) == (2, 1, 17, 3)
     assert cv2.imread(str(tmp_path / 'drawn.png')).shape == picture().shape
 
