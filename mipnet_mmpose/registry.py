@@ -1,9 +1,4 @@
-"""MMPose's registries under the scope ``mipnet_mmpose``; MMEngine looks for them here.
-
-MMPose's inferencers build a model in the scope that they were given to find its name.
-Our modules are registered in MMPose's own registries, so those here are empty: what
-they do not have they take from their parents.
-"""
+"""Empty children of MMPose's registries, the scope of our models' names."""
 
 import mmpose.registry
 from mmengine.registry import Registry

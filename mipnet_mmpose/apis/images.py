@@ -14,7 +14,7 @@ from mmpose.datasets.transforms import LoadImage
 from .boxes_file import boxes_from_file
 
 # what OpenCV reads and Python alone, on a machine without mime.types, does not know
-for _kind in ('image/webp', 'video/mkv', 'video/m4v', 'video/wmv'):
+for _kind in ('image/webp', 'image/jfif', 'video/mkv', 'video/m4v', 'video/wmv'):
     mimetypes.add_type(_kind, f'.{_kind[6:]}')
 for _kind in ('video/flv', 'video/mts', 'video/m2ts', 'video/3gp', 'video/ogv'):
     mimetypes.add_type(_kind, f'.{_kind[6:]}')

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Optional, Union
 
+import cv2
 import mmengine
 import numpy as np
 from mmengine.config import Config
@@ -174,6 +175,12 @@ class MIPNetInferencer(Pose2DInferencer):
         if inputs[0] is None:
             return [None]
         return super().visualize(inputs, preds, **kwargs)
+
+    def save_visualization(self, image: Any, folder: str, img_name: str = '') -> None:
+        """As in MMPose, but as PNG where OpenCV writes no file of the suffix."""
+        if img_name and not cv2.haveImageWriter(img_name):
+            img_name += '.png'
+        super().save_visualization(image, folder, img_name or None)
 
     def postprocess(
         self, preds: list, visualization: Any, pred_out_dir: str = '', **kwargs

@@ -21,10 +21,7 @@ def PrimaryInstanceMetric(metric: dict) -> BaseMetric:
 
     Example::
 
-        val_evaluator = [
-            dict(type='PrimaryInstanceMetric', metric=dict(type='PCKAccuracy')),
-            dict(type='PrimaryInstanceMetric', metric=dict(type='AUC')),
-        ]
+        dict(type='PrimaryInstanceMetric', metric=dict(type='AUC'))
     """
     stock = METRICS.build(metric)
     process = stock.process

@@ -117,6 +117,8 @@ def test_one_image_without_boxes(run, model, folder):
     last = f'1 image, {found}: {picture}, {out / "results.json"}'
     assert printed.out.splitlines()[-1] == last
     assert picture.is_file()
+    run(path.rename(path.with_suffix('.jfif')))  # which OpenCV reads, but cannot write
+    assert picture.with_suffix('.jfif.png').is_file()
     picture.unlink()  # no picture is named where there is none
     with pytest.warns(UserWarning, match='images skipped: 1'):
         printed, people, out = run(folder / '000005.jpg')
