@@ -1,6 +1,6 @@
 """Write the checkpoint that the wheel brings along, from one of studies/photographs.py.
 
-Weights of MIMBs and presence are stored in half precision; stock ones only where that
+Weights of MIMBs are stored in half precision; stock ones only where that
 loses nothing, so that λ = 0 answers as PP-TinyPose to the last digit.
 """
 
@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', help='OUT/mipnet-SEED/with_evidence.pth')
+    parser.add_argument('checkpoint', help='OUT/mipnet-SEED/epoch_N.pth')
     parser.add_argument('out', type=Path, help='file to write')
     args = parser.parse_args()
     import torch
@@ -25,7 +25,7 @@ def main():
     packed = {}
     for key, value in checkpoint['state_dict'].items():
         if value.dtype == torch.float32:
-            ours = '.mimbs.' in key or '.presence.' in key
+            ours = '.mimbs.' in key
             half = value.half()
             value = half if ours or torch.equal(half.float(), value) else value
         packed[key] = value.clone()

@@ -3,7 +3,7 @@
 Trains MIPNet-TinyPose and fine-tunes PP-TinyPose alike, on photographs with people
 pasted onto each other. Tests each run, and PP-TinyPose as it is, on other photographs:
 everybody, real pairs, pasted pairs, lone persons, detected boxes. A part of the
-training photographs is held out to choose among seeds and to weight the evidence of
+training photographs is held out to choose among seeds and to fit the weights of
 presence. Prints a table and writes OUT/table.md and OUT/figures.jsonl. What is there
 is not made again; an interrupted training goes on from its last epoch.
 """
@@ -152,7 +152,7 @@ def main():
     import mipnet_mmpose  # noqa: F401 (before mmpose)
 
     # isort: split
-    from photographs_figures import choose, figures, table, weight_evidence
+    from photographs_figures import choose, figures, fit_presence, table
 
     prepare(args)
     path = args.out / 'figures.jsonl'
@@ -166,7 +166,9 @@ def main():
             checkpoint = train(args, kind, seed)
             cfg = config(args, kind)
             if kind == 'mipnet':
-                checkpoint = weight_evidence(args, cfg, checkpoint)
+                presence = fit_presence(args, cfg, checkpoint)
+                print('presence', presence)
+                cfg.model.head.presence = presence
             found[name] = dict(
                 run=name,
                 what=RUNS[kind][1],

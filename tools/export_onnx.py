@@ -5,8 +5,7 @@ The file takes `images` (B, 3, h, w), crops of the config's input size, normalis
 free. With --lambdas the values are baked in and `images` is the only input. By head the
 outputs are `heatmaps` (B, L, K, h', w'), `simcc_x` (B, L, K, w') and `simcc_y`
 (B, L, K, h'), or `keypoints` (B, L, K, 2) in parts of the crop (with RLE (B, L, K, 4),
-two deviations behind). A head with presence also gives `presence` (B, L), the logit of
-its trained layer, and the metadata what to weight it with.
+two deviations behind).
 
 What is needed to crop, normalise and decode is in the file's metadata, one JSON value
 a key. `mipnet run_onnx` is a reader without MMPose.
@@ -15,6 +14,7 @@ a key. `mipnet run_onnx` is a reader without MMPose.
 import json
 import sys
 import warnings
+from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
 
@@ -70,9 +70,7 @@ def pose_network(model):
             self.model = model
             self.num_instances = folds[0].num_instances
             self.lambdas = torch.arange(self.num_instances).float()
-            self.outputs = [*OUTPUTS[codec]]
-            if model.head.presence is not None:
-                self.outputs.append('presence')
+            self.outputs = OUTPUTS[codec]
 
         def forward(self, images, lambdas=None):
             lambdas = self.lambdas if lambdas is None else lambdas
@@ -89,11 +87,9 @@ def pose_network(model):
                 outputs = [torch.cat([points, deviations.sigmoid()], dim=-1)]
             if OUTPUTS[codec] == ['heatmaps']:
                 outputs = outputs[-1:]  # of the last stage, as MMPose decodes
-            outputs = list(outputs[: len(OUTPUTS[codec])])
+            outputs = outputs[: len(OUTPUTS[codec])]
             if shown is not None:
                 outputs = [output[:, list(shown)] for output in outputs]
-            if 'presence' in self.outputs:
-                outputs.append(model.head.presence(feats))
             size = (images.shape[0], lambdas.shape[0])
             return tuple(output.reshape(*size, *output.shape[1:]) for output in outputs)
 
@@ -123,7 +119,7 @@ def describe(model, network):
         codec=dict(model.cfg.model.head.head.decoder),
         num_instances=network.num_instances,
         lambdas=network.lambdas.tolist(),
-        presence_evidence=[] if presence is None else presence.evidence.tolist(),
+        presence=presence and asdict(presence),
         keypoint_names=[meta['keypoint_id2name'][i] for i in shown],
         skeleton=shown_skeleton(model),
         flip_indices=meta['flip_indices'],

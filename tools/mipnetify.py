@@ -45,7 +45,7 @@ def parse_args(argv=None):
     )
     for name, text in (
         ('--freeze', 'train the MIMBs alone, not the stock layers'),
-        ('--presence', 'learn whether there is a second person'),
+        ('--presence', 'say whether there is a second person'),
         ('--paste-people', 'paste people onto each other, by their masks'),
         ('--list', 'print the default places of --where backbone and stop'),
     ):

@@ -87,12 +87,9 @@ class PoseModel:
             feed['lambdas'] = np.array(lambdas, np.float32)
         elif np.float32(lambdas).tolist() != self.meta['lambdas']:
             raise ValueError(f'the file holds the lambdas {self.meta["lambdas"]}')
-        outputs = self.session.run(None, feed)
-        has_presence = self.session.get_outputs()[-1].name == 'presence'
-        logits = outputs.pop() if has_presence else None
-        keypoints, scores = self.decode(*outputs)
-        if has_presence:
-            scores *= self.presence(logits, keypoints, scores, np.array(lambdas))
+        keypoints, scores = self.decode(*self.session.run(None, feed))
+        if self.meta['presence']:
+            scores *= self.presence(keypoints, scores, np.array(lambdas))
         scale, corner = scale[:, None, None], corner[:, None, None]
         return keypoints / self.size * scale + corner, scores
 
@@ -105,15 +102,14 @@ class PoseModel:
         crop = (crop - np.float32(self.meta['mean'])) / np.float32(self.meta['std'])
         return crop.transpose(2, 0, 1)
 
-    def presence(self, logits, keypoints, scores, lambdas):
+    def presence(self, keypoints, scores, lambdas):
         """Whether there is such a person (B, L, 1), as Presence.predict has it."""
-        first = [lambdas.argmin()]
-        means = scores.mean(-1)
-        square = ((keypoints - keypoints[:, first]) ** 2).sum(-1)
+        square = ((keypoints - keypoints[:, [lambdas.argmin()]]) ** 2).sum(-1)
         area = self.size.prod() / 1.25**2  # of a box whose sides are a 1.25th
         alike = np.exp(-square / (8 * 0.067**2 * area)).mean(-1)
-        told = np.broadcast_arrays(logits, means, means[:, first], alike, 1)
-        logits = np.tensordot(self.meta['presence_evidence'], told, 1)
+        weights = self.meta['presence']
+        logits = weights['score'] * scores.mean(-1) + weights['oks'] * alike
+        logits += weights['bias']
         return np.where(lambdas > 0, 1 / (1 + np.exp(-logits)), 1)[..., None]
 
     def decode(self, output, simcc_y=None):

@@ -5,7 +5,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
-from ..models.heads.presence import Presence
 from ..models.mimb import MIMB
 from ..models.stock_checkpoint import is_ours, load_weights
 from .mipnet_check_hook import RESUMED_NOTHING
@@ -13,7 +12,7 @@ from .mipnet_check_hook import RESUMED_NOTHING
 
 @HOOKS.register_module()
 class FreezeStockHook(Hook):
-    """Train the MIMBs and presence alone; the stock layers stay as they are.
+    """Train the MIMBs alone; the stock layers stay as they are.
 
     Their parameters get no gradients, their norm layers use the statistics of the
     checkpoint, their dropout is off, and a moving average (``EMAHook``) keeps them.
@@ -37,7 +36,7 @@ class FreezeStockHook(Hook):
             raise ValueError('FreezeStockHook: the model has no MIMB to train')
         model.requires_grad_(False)
         for module in model.modules():
-            if isinstance(module, (MIMB, Presence)):
+            if isinstance(module, MIMB):
                 module.requires_grad_(True)
         if wrapped:  # it looks once at what has gradients
             runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
@@ -59,7 +58,7 @@ class FreezeStockHook(Hook):
             )
         learning = set()
         for module in self.model.modules():
-            if isinstance(module, (MIMB, Presence)):
+            if isinstance(module, MIMB):
                 learning.update(module.modules())
             elif hasattr(module, 'set_lambdas'):
                 learning.add(module)  # answers all N while it trains

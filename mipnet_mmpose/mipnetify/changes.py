@@ -57,7 +57,7 @@ def mipnet_changes(
         load_from (str, optional): Path or URL of a checkpoint of the stock model; the
             schedule is then that of a :func:`fine_tuning`.
         freeze (bool): Train the new layers alone, see :class:`FreezeStockHook`.
-        presence (bool): Learn whether there is a person for λ ≥ 1.
+        presence (bool): Say whether there is a person for λ ≥ 1, see :class:`Presence`.
         paste_people (bool): Paste people onto each other, see :class:`PastePeople`.
 
     Raises:
@@ -195,7 +195,7 @@ def fine_tuning(cfg: Config, freeze: bool) -> dict[str, Any]:
     rate = None if freeze else rate  # no stock layer learns then
     if rate:
         # long names: mmengine takes the longest, 'backbone' would come before 'mimbs'
-        new = ('backbone.mimbs', 'neck.mimbs', 'head.presence')
+        new = ('backbone.mimbs', 'neck.mimbs')
         keys = {name: dict(lr_mult=SLOWER) for name in new}
         changes['optim_wrapper'] = dict(
             optimizer=dict(lr=float(f'{rate / SLOWER:g}')),

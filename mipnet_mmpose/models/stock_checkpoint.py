@@ -27,7 +27,7 @@ def move_stock_keys(
 
 def is_ours(key: str) -> bool:
     """Whether a key of a model's state dict is none of the stock model."""
-    return '.mimbs.' in key or '.presence.' in key
+    return '.mimbs.' in key
 
 
 def load_whole_checkpoint(model: nn.Module, checkpoint: Union[str, Path]) -> None:

@@ -18,7 +18,7 @@ from ..conftest import REPO
 
 SHA256 = {
     'mipnet_tinypose_256x192.pth': (
-        '6aaa1b096ade0f0e873628a0e82fadb6db1321db6e77f127a8ae7189272d4772'
+        '2ed2f8d4f3bf7a16ca1443a3b04b4ebfb6dcdefe51522b8f2c7f3c35cdcb3eb9'
     ),
     'rtmdet_nano_person.pth': (
         '38eef72a932ef32f22cc57fc277622a84586cc4bc0620d26678f410fa0affbc8'

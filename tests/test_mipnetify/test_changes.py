@@ -202,14 +202,13 @@ def test_trained_model_is_left_as_it_was_and_frozen(where, checkpoint):
 
 
 def learning_rates(cfg):
-    """Of the MIMBs and presence, and of all else, as the runner gives them."""
+    """Of the MIMBs, and of all else, as the runner gives them."""
     model = MODELS.build(cfg.model)
     groups = build_optim_wrapper(model, cfg.optim_wrapper).param_groups
     rates = {id(p): round(g['lr'], 12) for g in groups for p in g['params']}
     new, stock = set(), set()
     for name, parameter in model.named_parameters():
-        ours = re.search('mimbs|presence', name)
-        (new if ours else stock).add(rates[id(parameter)])
+        (new if 'mimbs' in name else stock).add(rates[id(parameter)])
     return new, stock
 
 
@@ -235,7 +234,7 @@ def test_stock_layers_learn_at_a_tenth_of_the_rate(where, wrapper, checkpoint):
         train_cfg=dict(max_epochs=210, val_interval=10),
         optim_wrapper=dict(wrapper, optimizer=adam),
     )
-    made = mipnetify(cfg, where=where, load_from=checkpoint, presence=True)
+    made = mipnetify(cfg, where=where, load_from=checkpoint)
     assert learning_rates(made) == ({5e-4}, {5e-5})
     frozen = mipnetify(cfg, where=where, load_from=checkpoint, freeze=True)
     assert frozen.optim_wrapper == cfg.optim_wrapper

@@ -120,16 +120,10 @@ def test_heatmaps_of_any_batch_and_lambdas(neck_files):
     np.testing.assert_allclose(actual.reshape(expected.shape), expected, 0, tolerance)
 
 
-def test_presence_is_an_output(tmp_path):
+def test_presence_is_weighted_as_in_the_config(tmp_path):
     model = estimator_config()
-    model['head']['presence'] = dict()
-    paths = write_model(tmp_path, model=model)
-    state = torch.load(paths[1], weights_only=False)
-    weights = torch.tensor([1.0, 0.5, -0.4, -0.7, 0.3])  # of the layer and of the poses
-    state['state_dict']['head.presence.evidence'] = weights
-    torch.save(state, paths[1])
-    file = str(tmp_path / 'out.onnx')
-    run_script(export_onnx, *paths, file)
+    model['head']['presence'] = dict(score=0.5, oks=-0.7, bias=0.3)
+    paths, file = export(tmp_path, model=model)
     assert_same_poses(paths, file)
 
 

@@ -40,10 +40,9 @@ class MIPNetHead(BaseHead):
 
     Args:
         head (dict): Config of the stock head.
-        presence (dict, optional): Let the model say for each λ ≥ 1 whether there is
-            such a person. Arguments of :class:`Presence`, ``dict()`` for its defaults;
-            ``channels`` are the head's ``in_channels`` or ``unit_channels``.
-            Defaults to None.
+        presence (dict, optional): Say for each λ ≥ 1 whether there is such a person.
+            Arguments of :class:`Presence`, ``dict()`` for its defaults. Defaults to
+            None.
         instance_rule (str): Whom row i counts against. ``'paper'``: person i where
             there is one, else person 0 (MIPNet, ICCV 2021, Sec. 3.3).
             ``'unanswered'``, for a λ = 0 that does not learn: the i-th person whom
@@ -74,13 +73,7 @@ class MIPNetHead(BaseHead):
         for module in list(self.head.modules()):
             if isinstance(getattr(module, 'loss_module', None), nn.Module):
                 module.loss_module = _per_instance(module.loss_module)
-        self.presence = None
-        if presence is not None:
-            units = getattr(self.head, 'unit_channels', None)  # of MSPNHead
-            channels = getattr(self.head, 'in_channels', units)
-            if isinstance(channels, (list, tuple)):
-                channels = channels[-1]
-            self.presence = Presence(**dict(dict(channels=channels), **presence))
+        self.presence = None if presence is None else Presence(**presence)
         self.lambdas: Optional[Sequence[float]] = None
 
     @property
@@ -102,7 +95,7 @@ class MIPNetHead(BaseHead):
         batch_data_samples: OptSampleList,
         train_cfg: ConfigType = {},  # noqa: B006 (signature of BaseHead)
     ) -> dict:
-        """Losses of the stock head on the B·N rows, and ``loss_presence``.
+        """Losses of the stock head on the B·N rows.
 
         Args:
             feats (tuple[Tensor]): feature levels with B·N rows.
@@ -124,10 +117,7 @@ class MIPNetHead(BaseHead):
                     primary = self.head(map_features(lambda x: x[::num], feats))
                 persons = assign_unanswered(primary, persons, present)
             rows = [row for person in persons for row in person]
-            losses = self.head.loss(feats, rows, train_cfg)
-        if self.presence is not None:
-            losses['loss_presence'] = self.presence.loss(feats, present)
-        return losses
+            return self.head.loss(feats, rows, train_cfg)
 
     def predict(
         self,
@@ -158,16 +148,13 @@ class MIPNetHead(BaseHead):
             preds = self.head.predict(feats, rows, test_cfg)
         preds, fields = preds if isinstance(preds, tuple) else (preds, None)
         boxes = []
-        for i in range(0, len(preds), num):
-            boxes.append(BoxInstances(**InstanceData.cat(preds[i : i + num])))
-            boxes[-1].lambdas = lambdas
-        if self.presence is not None:
-            passes = feats if test_cfg.get('flip_test') else [feats]
-            logits = torch.stack([self.presence(each).float() for each in passes])
-            logits = logits.mean(dim=0).reshape(-1, num).cpu().numpy()
-            for box, sample, logit in zip(boxes, batch_data_samples, logits):
+        for i, sample in zip(range(0, len(preds), num), batch_data_samples):
+            box = BoxInstances(**InstanceData.cat(preds[i : i + num]))
+            box.lambdas = lambdas
+            if self.presence is not None:
                 size = sample.metainfo['input_size']
-                box.presence = self.presence.predict(logit, box, size)
+                box.presence = self.presence.predict(box, size)
+            boxes.append(box)
         if fields is None:
             return boxes
         chosen = test_cfg.get('output_keypoint_indices')

@@ -1,97 +1,58 @@
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from scipy.special import expit
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ...evaluation.merge_poses import UNKNOWN_SIGMA
 from ...evaluation.oks import oks
-from ..mimb import global_average
 
 MARGIN = 1.25  # a crop is as many times as wide and high as its box
 
 
-class Presence(BaseModule):
-    """Whether there is a person for a λ ≥ 1.
+@dataclass(frozen=True)
+class Presence:
+    """Whether there is a person for a λ ≥ 1, by what the poses of a box tell.
 
-    One linear layer learns it, on pooled features that are normalized over the batch.
-    Its gradient stops there: the poses train as without it. Weights for what the poses
-    themselves tell can be set afterwards, see :meth:`predict`.
+    A sure pose that is not the pose of λ = 0 once more is somebody. The probability is
+    the sigmoid of three summands. Nothing of it is trained.
+
+    The defaults are of MIPNet-TinyPose: a logistic regression of
+    ``studies/photographs.py`` on photographs that it was not trained on. They suit
+    heatmaps; other scores (SimCC) want weights of their own.
 
     Args:
-        channels (int): Channels of the last feature level that the head gets.
-        loss_weight (float): Of the logistic loss. It counts for SGD and for the norm
-            that gradients are clipped at. Defaults to 0.001, the size of a heatmap
-            loss in MMPose.
+        score (float): Weight of the mean score of the pose.
+        oks (float): Weight of its OKS with the pose of the smallest λ.
+        bias (float): The third summand.
     """
 
-    def __init__(self, channels: int, loss_weight: float = 1e-3):
-        super().__init__()
-        self.norm = nn.BatchNorm1d(channels)
-        self.fc = nn.Linear(channels, 1)
-        self.loss_weight = loss_weight
-        # weights of the logit, of what the poses tell, and the bias
-        self.register_buffer('evidence', torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]))
+    score: float = 14.94
+    oks: float = -3.64
+    bias: float = -3.45
 
-    def forward(self, feats: Any) -> Tensor:
-        """Logits (M,) of M rows of features, the last level of which counts."""
-        while not isinstance(feats, Tensor):
-            feats = feats[-1]
-        return self.fc(self.norm(global_average(feats.detach())))[:, 0]
-
-    def loss(self, feats: Any, present: np.ndarray) -> Tensor:
-        """Logistic loss of λ ≥ 1.
-
-        Args:
-            feats (tuple[Tensor]): Feature levels with B·N rows.
-            present (np.ndarray): Whether crop b has a person i, bool, (B, N).
-
-        Raises:
-            ValueError: where N is 1.
-        """
-        if present.shape[1] == 1:
-            raise ValueError('model.head.presence is of λ ≥ 1, but num_instances is 1')
-        logits = self(feats).float().reshape(present.shape)[:, 1:]
-        target = torch.from_numpy(present[:, 1:]).to(logits)
-        loss = F.binary_cross_entropy_with_logits(logits, target)
-        return loss * self.loss_weight
-
-    def predict(
-        self, logits: np.ndarray, poses: InstanceData, input_size: tuple
-    ) -> np.ndarray:
+    def predict(self, poses: InstanceData, input_size: tuple) -> np.ndarray:
         """Probability (L,) that there is such a person; it is 1 for λ = 0.
 
-        The sigmoid of ``evidence`` times the logit of the trained layer, the three of
-        :func:`pose_evidence`, and 1. By default the trained layer alone counts.
-
         Args:
-            logits (np.ndarray): (L,).
             poses (InstanceData): L poses of a box, in pixels of the crop.
             input_size (tuple[int, int]): Width and height of the crop.
         """
         area = np.prod(input_size) / MARGIN**2
         keypoints = poses.keypoints[..., :2]
         told = pose_evidence(keypoints, poses.keypoint_scores, poses.lambdas, area)
-        told = np.stack([logits, *told, np.ones_like(logits)])
-        logits = self.evidence.cpu().numpy() @ told
+        logits = np.array([self.score, self.oks]) @ told + self.bias
         return np.where(poses.lambdas > 0, expit(logits), 1).astype(np.float32)
 
 
 def pose_evidence(
     keypoints: np.ndarray, scores: np.ndarray, lambdas: np.ndarray, area: float
 ) -> np.ndarray:
-    """What the poses of a box tell of a second person, (3, L).
+    """Mean score of each pose of a box and OKS with that of the smallest λ, (2, L).
 
-    The mean score of each pose, that of the pose of the smallest λ, and the OKS of the
-    two. Keypoints (L, K, 2) are in pixels, the area of the box in square pixels;
+    Keypoints (L, K, 2) are in pixels, the area of the box in square pixels;
     scores (L, K), lambdas (L,).
     """
-    first = np.argmin(lambdas)
-    means = scores.mean(axis=1)
+    first = keypoints[np.argmin(lambdas)]
     sigmas = np.full(keypoints.shape[1], UNKNOWN_SIGMA)
-    alike = oks(keypoints, keypoints[first], area, sigmas)
-    return np.stack([means, np.full_like(means, means[first]), alike])
+    return np.stack([scores.mean(axis=1), oks(keypoints, first, area, sigmas)])
