@@ -27,9 +27,9 @@ class Presence:
         bias (float): The third summand.
     """
 
-    score: float = 14.94
-    oks: float = -3.64
-    bias: float = -3.45
+    score: float = 16.45
+    oks: float = -3.92
+    bias: float = -3.08
 
     def predict(self, poses: InstanceData, input_size: tuple) -> np.ndarray:
         """Probability (L,) that there is such a person; it is 1 for λ = 0.
