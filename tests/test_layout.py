@@ -16,7 +16,7 @@ LAYERS = [
 FOLDERS = ('mipnet_mmpose', 'tools', 'studies')
 SOURCES = sorted(path for f in FOLDERS for path in (REPO / f).rglob('*.py'))
 # of all *.py: what there is; the aim is 5000, 3400, 1200, 7500 and 700
-BUDGET = dict(mipnet_mmpose=5528, tools=3400, studies=1200, tests=7500, configs=700)
+BUDGET = dict(mipnet_mmpose=5475, tools=3400, studies=1200, tests=7500, configs=700)
 
 
 def lines(path):

@@ -17,9 +17,10 @@ class Presence:
     A sure pose that is not the pose of λ = 0 once more is somebody. The probability is
     the sigmoid of three summands. Nothing of it is trained.
 
-    The defaults are of MIPNet-TinyPose: a logistic regression of
-    ``studies/photographs.py`` on photographs that it was not trained on. They suit
-    heatmaps; other scores (SimCC) want weights of their own.
+    The defaults are those of MIPNet-TinyPose, from a logistic regression on photographs
+    that it was not trained on (``studies/photographs.py``). They suit the scores of
+    heatmaps. Those of SimCC want weights of their own; those of regression are all 1
+    and tell nothing.
 
     Args:
         score (float): Weight of the mean score of the pose.
