@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from mmengine.utils import digit_version
 
 from .conftest import REPO, load_tool
 
@@ -32,6 +34,10 @@ def test_a_stock_config_passes_and_is_not_run_again(tmp_path, capsys):
     assert out.read_text() == before
 
 
+@pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.2'),
+    reason='this torch leaves the MIMBs out of a compiled backbone (an error)',
+)
 def test_what_a_gpu_has_to_show_runs_on_a_cpu(tmp_path):
     done = subprocess.run(
         ['bash', str(REPO / 'studies' / 'gpu.sh'), str(tmp_path), '--smoke'],

@@ -32,8 +32,9 @@ def test_weights_are_those_that_were_measured():
         for path in WEIGHTS.glob('*.pth')
     }
     assert sums == SHA256
-    for name in sums:  # no pickled code
-        assert torch.load(WEIGHTS / name, weights_only=True)['state_dict']
+    for name in sums:
+        if hasattr(torch.serialization, 'add_safe_globals'):  # no pickled code
+            assert torch.load(WEIGHTS / name, weights_only=True)['state_dict']
         assert name in (WEIGHTS / 'NOTICE.md').read_text()
 
 
