@@ -35,7 +35,7 @@ def evaluate_rank(name, rank, world_size, folder, padded):
     if padded:  # as DefaultSampler(round_up=True)
         samples += samples[: -PEOPLE % world_size]
     result = evaluate(name, samples[rank::world_size])
-    (folder / f'{rank}.json').write_text(json.dumps(result))
+    (folder / f'{rank}.json').write_text(json.dumps(result, default=float))
 
 
 @pytest.mark.parametrize(

@@ -327,7 +327,7 @@ def _pattern(outfit, rest, bone):
         return (blobs > 0.35).astype(np.float32)
     ink = np.zeros(len(x), np.float32)
     if name == 'number':
-        canvas = np.zeros((64, 64), np.float32)
+        canvas = np.zeros((64, 64), np.uint8)  # OpenCV 5 writes on no other type
         text = str(outfit.number)
         (w, h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, 1.5, 5)
         corner = ((64 - w) // 2, (64 + h) // 2)
